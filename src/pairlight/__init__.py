@@ -1,0 +1,18 @@
+"""pairlight: train, check and use a small image-text matching model on your own photos."""
+
+from pairlight.types import Embeddings, Pair, Photo
+
+__version__ = "0.1.0"
+__all__ = ["Embeddings", "Pair", "Photo", "__version__", "load"]
+
+
+def load(model: str, device: str = "auto"):
+    """Return a loaded `Model` from a checkpoint file.
+
+    The result has `encode_images(paths)` and `encode_texts(texts)`, both giving
+    (n, d) float32 arrays of unit length. Raises `ModelError` when the file is not one of ours.
+    """
+    # Imported on call: `import pairlight` must stay under 100 ms and work without torch.
+    from pairlight.embed import load_model
+
+    return load_model(model, device=device)

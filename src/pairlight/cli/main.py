@@ -1,0 +1,73 @@
+"""Gathers the commands and turns errors into one line and an exit code."""
+
+import os
+import sys
+
+import typer
+
+from pairlight import __version__
+from pairlight.cli import demo, evaluate, prepare, split, train, visualize
+from pairlight.errors import PairlightError
+
+app = typer.Typer(
+    name="pairlight",
+    help="Train, check and use a small image-text matching model on your own photos.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pairlight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+for module in (prepare, split, train, evaluate, visualize, demo):
+    name = module.__name__.rsplit(".", 1)[-1]
+    app.command(name)(getattr(module, name))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command: exit 0 when done, 2 for the user's mistake, 1 for ours."""
+    sys.exit(run(app, argv))
+
+
+def run(application: typer.Typer, argv: list[str] | None = None) -> int:
+    """Run `application` on `argv` (default: the command line) and return its exit code."""
+    try:
+        application(args=argv, standalone_mode=True)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except PairlightError as error:
+        print(f"pairlight: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pairlight: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; a second flush at exit would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("PAIRLIGHT_DEBUG"):
+            raise
+        print(
+            f"pairlight: internal error: {type(error).__name__}: {error} "
+            "(set PAIRLIGHT_DEBUG=1 for the traceback)",
+            file=sys.stderr,
+        )
+        return 1
+    return 0

@@ -1,0 +1,68 @@
+"""Trains a recipe on a manifest: `pairlight train`."""
+
+from pathlib import Path
+
+import typer
+
+from pairlight.cli.console import JSON, QUIET, Output
+from pairlight.config import describe, load_recipe
+from pairlight.errors import ConfigError, MissingDependency
+
+
+def train(
+    manifest: Path = typer.Option(None, help="Manifest with splits (prepare, then split)."),
+    recipe: str = typer.Option("small", help="small, reference, or a YAML file."),
+    out: Path = typer.Option(Path("runs/small"), help="Folder for checkpoints, history and logs."),
+    embed_dim: int = typer.Option(None, help="Length of an embedding; 256 or 512 are usual."),
+    set_: list[str] = typer.Option(
+        [], "--set", metavar="KEY=VALUE", help="Change one field of the recipe; may be repeated."
+    ),
+    resume: bool = typer.Option(False, "--resume", help="Continue the run in --out."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace the run in --out."),
+    show_recipe: bool = typer.Option(
+        False, "--show-recipe", help="Print every field of the recipe with its meaning, and stop."
+    ),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
+    json_to: str = JSON,
+    quiet: bool = QUIET,
+) -> None:
+    """Train a dual encoder on a manifest's train split, choosing the best epoch on val.
+
+    Writes OUT/checkpoints/best_model_DIM.pth, last_DIM.pth and best_STAGE_DIM.pth,
+    OUT/training_history_DIM.pth, OUT/log.jsonl, OUT/tensorboard/ and OUT/curves.png.
+
+    \b
+    Examples:
+      pairlight train --manifest photos.jsonl --out runs/small
+      pairlight train --manifest photos.jsonl --out runs/small --resume
+      pairlight train --manifest photos.jsonl --recipe reference --embed-dim 512 --out runs/ref
+      pairlight train --manifest photos.jsonl --set train.seed=1 --set stages.1.epochs=4
+      pairlight train --recipe small --show-recipe
+    """
+    output = Output(quiet, json_to)
+    overrides = [*set_, *([] if embed_dim is None else [f"model.embed_dim={embed_dim}"])]
+    chosen = load_recipe(recipe, overrides)
+    if show_recipe:
+        typer.echo(describe(chosen))
+        return
+    if manifest is None:
+        raise ConfigError(
+            "--manifest is missing; make one with: pairlight prepare, pairlight split"
+        )
+    try:
+        from pairlight.plots.curves import plot_curves
+        from pairlight.train.trainer import train as run
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"{error.name} is not installed; training needs: pip install 'pairlight[train]'"
+        ) from None
+    result = run(manifest, chosen, out, resume, overwrite, output, device)
+    plot_curves(result.history, out / "curves.png")
+    best = max(
+        (entry for entry in result.history if entry["val"]),
+        key=lambda entry: entry["val"]["rsum"],
+        default=result.history[-1],
+    )
+    output.say(f"best: epoch {best['epoch']} -> {result.best}")
+    output.say(f"next: pairlight evaluate --model {result.best} --manifest {manifest}")
+    output.json({"best": str(result.best), "last": str(result.last), "history": result.history})

@@ -1,0 +1,1 @@
+"""Turns photos and caption files into checked, split manifests; needs no torch."""

@@ -1,0 +1,125 @@
+"""Finds the image files that captions name, below one folder and never outside it."""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+from pairlight.errors import DataError
+from pairlight.imaging import SUFFIXES
+
+ABSENT = "absent"
+AMBIGUOUS = "ambiguous"
+OUTSIDE = "outside"
+
+
+Index = dict[str, list[str]]
+
+
+def _as_written(path: PurePosixPath) -> str:
+    # Some systems store an accent apart from its letter in file names, captions rarely do.
+    return unicodedata.normalize("NFC", path.as_posix())
+
+
+def _any_case(path: PurePosixPath) -> str:
+    return _as_written(path)[: -len(path.suffix) or None] + path.suffix.lower()
+
+
+def _stem(path: PurePosixPath) -> str:
+    image = path.suffix.lower() in SUFFIXES
+    return _as_written(path.with_suffix("") if image else path)
+
+
+_KEYS = (_as_written, _any_case, _stem)
+
+
+class ImageFolder:
+    """The image files below a folder, hidden ones left out, to be looked up by name.
+
+    `files` lists their paths relative to the folder, sorted. Raises `DataError` when the folder
+    is missing or holds none.
+    """
+
+    def __init__(self, root: Path | str):
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise DataError(f"{root}: images folder not found; check the path")
+        self.files = sorted(_walk(self.root))
+        if not self.files:
+            raise DataError(f"{root}: no image files here ({', '.join(SUFFIXES)})")
+        # One index a way to look: whole paths and bare names, each by every key of `_KEYS`.
+        self._paths: list[Index] = [defaultdict(list) for _ in _KEYS]
+        self._names: list[Index] = [defaultdict(list) for _ in _KEYS]
+        for file in self.files:
+            path = PurePosixPath(file)
+            for key, paths, names in zip(_KEYS, self._paths, self._names, strict=True):
+                paths[key(path)].append(file)
+                names[key(PurePosixPath(path.name))].append(file)
+
+    def resolve(self, names: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the file of each name that has one, and why each other name has none.
+
+        Both map names to text: to a path relative to the folder; to ABSENT, AMBIGUOUS, OUTSIDE.
+        """
+        found: dict[str, str] = {}
+        lost: dict[str, str] = {}
+        claims: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+        for name in names:
+            file, why = self.find(name)
+            if file is None:
+                lost[name] = why
+            else:
+                claims[file].append((name, why == "path"))
+        for file, claimants in claims.items():
+            exact = [name for name, by_path in claimants if by_path]
+            # x/1.jpg and y/1.jpg both fit a lone 1.jpg: whose captions are these? Nobody guesses.
+            winners = exact if exact or len(claimants) > 1 else [claimants[0][0]]
+            for name, _ in claimants:
+                if name in winners:
+                    found[name] = file
+                else:
+                    lost[name] = AMBIGUOUS
+        return found, lost
+
+    def find(self, name: str) -> tuple[str | None, str]:
+        """Return the file that `name` means and how it was found (path or name), or None and why.
+
+        Tried in order: the relative path, the path without its leading folders, the base name;
+        each as written, then with the extension's case ignored, then, for a name without an
+        image extension, with any.
+        """
+        path = PurePosixPath(re.sub(r"[\\/]+", "/", name) if "\\" in name else name)
+        if path.is_absolute():
+            root = Path(os.path.abspath(self.root))
+            if not Path(path).is_relative_to(root):
+                return None, OUTSIDE
+            path = PurePosixPath(Path(path).relative_to(root).as_posix())
+        if ".." in path.parts:
+            return None, OUTSIDE
+        for start in range(max(1, len(path.parts) - 1)):
+            files = _look_up(self._paths, PurePosixPath(*path.parts[start:]))
+            if len(files) == 1:
+                return files[0], "path" if start == 0 else "name"
+        files = files or _look_up(self._names, PurePosixPath(path.name))
+        if len(files) == 1:
+            return files[0], "name"
+        return None, AMBIGUOUS if files else ABSENT
+
+
+def _look_up(indexes: list[Index], path: PurePosixPath) -> list[str]:
+    bare = path.suffix.lower() not in SUFFIXES
+    for key, index in zip(_KEYS, indexes, strict=True):
+        if (bare or key is not _stem) and (files := index.get(key(path))):
+            return files
+    return []
+
+
+def _walk(root: Path) -> list[str]:
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                found.append((Path(folder) / name).relative_to(root).as_posix())
+    return found

@@ -1,0 +1,42 @@
+"""Writes files so that a crash or a full disk never harms what was there before."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from pairlight.errors import PairlightError
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a path aside, fsync it, then rename it to `path`.
+
+    When writing fails (disk full, say) the old file stays whole, the piece is removed, and a
+    `PairlightError` says so.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(aside)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    # torch's zip writer turns a full disk into a RuntimeError of its own.
+    except (OSError, RuntimeError) as error:
+        aside.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        kept = "; the old file is unharmed" if path.exists() else ""
+        raise PairlightError(f"{path}: could not be written ({reason}){kept}") from None
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    _fsync_folder(path.parent)
+
+
+def _fsync_folder(folder: Path) -> None:
+    # The rename itself lasts only once its folder is on disk. Windows cannot open folders.
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,167 @@
+"""Opens image files safely as upright RGB: the one decoding path of training, index and server."""
+
+import os
+import stat
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from pairlight.errors import DataError
+
+# Larger images are refused from their header, before a byte of pixel memory is taken.
+MAX_PIXELS = 200_000_000
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
+
+# These formats and no others: Pillow's rarer readers are the ones that get attacked.
+# The JPEG reader opens MPO (a JPEG of several pictures) as well, and gives its first picture.
+# Importing a plugin is what registers its reader in `Image.OPEN`.
+_FORMATS = {
+    "JPEG": JpegImagePlugin,
+    "PNG": PngImagePlugin,
+    "WEBP": WebPImagePlugin,
+    "GIF": GifImagePlugin,
+    "BMP": BmpImagePlugin,
+    "TIFF": TiffImagePlugin,
+}
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Pillow warns in passing of damaged EXIF and the like; a file either opens here or is reported.
+# A filter set once is safe in threads, `warnings.catch_warnings` is not.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def open_image(path: Path | str, size: int | None = None) -> Image.Image:
+    """Return the image at `path` as upright RGB, its EXIF rotation applied.
+
+    With `size` (pixels), a JPEG may come smaller than stored, but never below 2 x `size` on
+    either side unless it is stored so: decoding is several times faster and resizing to `size`
+    gives nearly the same pixels. Transparency is laid over white; 16-bit grey is scaled to 8.
+    Raises `DataError`, in one line, for whatever cannot be read.
+    """
+    return _read(Path(path), size)[0]
+
+
+def check_image(path: Path | str) -> tuple[int, int]:
+    """Decode the image at `path` to its end; return its upright (width, height) in pixels.
+
+    Raises `DataError` as `open_image` does.
+    """
+    return _read(Path(path), 32)[1]
+
+
+def load_square(path: Path | str, size: int) -> np.ndarray:
+    """Return the image at `path` squashed to a square: (size, size, 3) uint8, bicubic.
+
+    Raises `DataError` as `open_image` does.
+    """
+    image = open_image(path, size)
+    return np.array(image.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _read(path: Path, size: int | None) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the upright RGB image and the upright size it is stored with."""
+    try:
+        facts = os.stat(path)
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        why = "image not found; check the path" if missing else f"cannot read: {error.strerror}"
+        raise DataError(f"{path}: {why}") from None
+    if not stat.S_ISREG(facts.st_mode):
+        raise DataError(f"{path}: not a file; an image was expected")
+    if facts.st_size == 0:
+        raise DataError(f"{path}: the image file is empty (zero bytes)")
+    try:
+        with open(path, "rb") as file:
+            return _decode(file, path, size)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged files.
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: unreadable image: {why}") from None
+
+
+def _decode(file, path: Path, size: int | None) -> tuple[Image.Image, tuple[int, int]]:
+    image = _identify(file, path)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"{path}: {width} x {height} pixels is over the limit of "
+            f"{MAX_PIXELS // 1_000_000} million; scale the image down"
+        )
+    if size is not None:
+        image.draft(None, (2 * size, 2 * size))
+    image.load()
+    orientation = _orientation(image)  # After loading: TIFF has turned itself upright by then.
+    rgb = _to_rgb(image)
+    if orientation in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+    return rgb, ((height, width) if orientation >= 5 else (width, height))
+
+
+def _identify(file, path: Path) -> ImageFile.ImageFile:
+    """Return the opened, not yet decoded image.
+
+    The readers are called directly because `Image.open` has a pixel limit of its own that is
+    global to the process, and lower than ours.
+    """
+    prefix = file.read(16)
+    for name in _FORMATS:
+        factory, accept = Image.OPEN[name]
+        if accept is None or accept(prefix) is True:
+            file.seek(0)
+            try:
+                return factory(file, str(path))
+            except (SyntaxError, IndexError, TypeError):
+                continue  # Not this format after all.
+    raise DataError(
+        f"{path}: not an image that can be read; JPEG, PNG, WebP, GIF, BMP and TIFF can"
+    )
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # Damaged EXIF does not make the picture unreadable.
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bit(grey: np.ndarray) -> np.ndarray:
+    """Scale grey values (H, W) of more than 8 bits to uint8, where Pillow would clip to white."""
+    values = np.nan_to_num(grey.astype(np.float32), posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if grey.dtype.kind == "f" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif low >= 0 and high <= 65535:
+        low, high = 0.0, 65535.0
+    scaled = (values - low) / max(high - low, 1e-12) * 255
+    return scaled.round().clip(0, 255).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Holds the dual encoder and its parts."""

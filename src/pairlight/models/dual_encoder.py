@@ -1,0 +1,106 @@
+"""Joins an image and a text encoder with projection heads and a learnable logit scale."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from pairlight.config import ModelConfig
+from pairlight.errors import choose
+from pairlight.models.image_encoders import ImageEncoder, build_image_encoder
+from pairlight.models.pooling import IMAGE_POOLING, TEXT_POOLING
+from pairlight.models.text_encoders import TextEncoder, build_text_encoder
+from pairlight.models.tokenizer import Tokenizer
+
+
+class MLPHead(nn.Module):
+    """Residual two-layer projection head: (B, in) -> (B, out)."""
+
+    def __init__(self, dim: int, out: int, dropout: float):
+        super().__init__()
+        self.linear = nn.Linear(dim, out)
+        self.mlp = nn.Sequential(nn.GELU(), nn.Linear(out, out), nn.Dropout(dropout))
+        self.norm = nn.LayerNorm(out)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the projection, not yet of unit length."""
+        x = self.linear(x)
+        return self.norm(x + self.mlp(x))
+
+
+PROJECTIONS: dict[str, Callable[[int, int, float], nn.Module]] = {
+    "linear": lambda dim, out, dropout: nn.Linear(dim, out),
+    "mlp": MLPHead,
+}
+
+
+class DualEncoder(nn.Module):
+    """CLIP-style dual encoder (Radford et al. 2021); its embeddings are of unit length."""
+
+    def __init__(self, config: ModelConfig, image_encoder: ImageEncoder, text_encoder: TextEncoder):
+        super().__init__()
+        head = choose(PROJECTIONS, config.projection, "model.projection")
+        self._image_pool = choose(IMAGE_POOLING, config.image_pooling, "model.image_pooling")
+        self._text_pool = choose(TEXT_POOLING, config.text_pooling, "model.text_pooling")
+        self.config = config
+        self.image_encoder = image_encoder
+        self.text_encoder = text_encoder
+        self.tokenizer = Tokenizer(text_encoder.tokenizer, config.max_tokens)
+        self.image_head = head(image_encoder.dim, config.embed_dim, config.dropout)
+        self.text_head = head(text_encoder.dim, config.embed_dim, config.dropout)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.init_temperature)))
+
+    @classmethod
+    def build(cls, config: ModelConfig) -> "DualEncoder":
+        """Return the configured model with pretrained (or random) encoders and new heads."""
+        image = build_image_encoder(
+            config.image_encoder, config.image_size, config.pretrained, config.image_weights
+        )
+        return cls(config, image, build_text_encoder(config.text_encoder, config.pretrained))
+
+    @property
+    def logit_scale(self) -> torch.Tensor:
+        """The inverse temperature that multiplies cosines, clamped above."""
+        return self.log_scale.exp().clamp(max=self.config.max_logit_scale)
+
+    def image_features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return pooled features (B, C) float32 of pixels (B, 3, H, W) uint8."""
+        regions = self.image_encoder(pixels).float()
+        return self._image_pool(regions, regions.new_ones(regions.shape[:2], dtype=torch.bool))
+
+    def text_features(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return pooled features (M, C) float32 of tokens (M, L)."""
+        return self._text_pool(self.text_encoder(tokens, mask).float(), mask)
+
+    def project_images(self, features: torch.Tensor) -> torch.Tensor:
+        """Return embeddings (B, embed_dim) of unit length from pooled features."""
+        return F.normalize(self.image_head(features), dim=-1)
+
+    def project_texts(self, features: torch.Tensor) -> torch.Tensor:
+        """Return embeddings (M, embed_dim) of unit length from pooled features."""
+        return F.normalize(self.text_head(features), dim=-1)
+
+    def forward(self, pixels: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor):
+        """Return image (B, d) and text (M, d) embeddings."""
+        images = self.project_images(self.image_features(pixels))
+        return images, self.project_texts(self.text_features(tokens, mask))
+
+    def set_trainable(self, image_blocks: int, text_layers: int) -> dict[str, list[nn.Parameter]]:
+        """Freeze all but the heads and the last blocks and layers; return what trains, by group."""
+        self.requires_grad_(False)
+        groups = {
+            "heads": [*self.image_head.parameters(), *self.text_head.parameters(), self.log_scale],
+            "image": _last(self.image_encoder.blocks, image_blocks),
+            "text": _last(list(self.text_encoder.layers), text_layers),
+        }
+        for parameters in groups.values():
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+        return groups
+
+
+def _last(modules: list[nn.Module], count: int) -> list[nn.Parameter]:
+    chosen = modules[max(0, len(modules) - count) :]
+    return [parameter for module in chosen for parameter in module.parameters()]

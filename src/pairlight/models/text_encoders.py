@@ -1,0 +1,114 @@
+"""Builds text encoders: packaged MiniLM, or a Hugging Face BERT by name or local directory."""
+
+import logging
+import re
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging as hf_logging
+
+from pairlight.errors import ConfigError, ModelError
+from pairlight.models.weights import packaged_file
+
+TEXT_ENCODERS = ("minilm",)
+
+
+class TextEncoder(nn.Module):
+    """A BERT without its pooler.
+
+    `forward` takes tokens (M, L) int64 and mask (M, L) bool and gives (M, L, `dim`).
+    `tokenizer` is the text of its tokenizer.json and `config` its configuration, with which a
+    checkpoint rebuilds it without the files it came from.
+    """
+
+    def __init__(self, bert: nn.Module, tokenizer: str):
+        super().__init__()
+        self.bert = bert
+        if getattr(bert, "pooler", None) is not None:
+            bert.pooler = None  # type: ignore[assignment]
+        self.tokenizer = tokenizer
+        self.dim: int = bert.config.hidden_size  # type: ignore[union-attr, assignment]
+
+    @property
+    def config(self) -> dict:
+        """The configuration as plain values."""
+        return self.bert.config.to_dict()  # type: ignore[union-attr, operator]
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The transformer layers in order, for staged unfreezing."""
+        lists = [m for m in self.bert.modules() if isinstance(m, nn.ModuleList)]
+        return max(lists, key=len)
+
+    def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the hidden states (M, L, dim) of tokens (M, L)."""
+        return self.bert(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+
+
+def build_text_encoder(name: str, pretrained: bool = True) -> TextEncoder:
+    """Return the text encoder: `minilm`, a local directory, or a Hugging Face name.
+
+    With `pretrained` false the layers are random, the tokenizer and sizes still the named ones.
+    Raises `ConfigError` for a name that cannot be one, `ModelError` when its files are not to be
+    had, saying how to get them.
+    """
+    if name == "minilm":
+        folder = str(packaged_file(name).parent)
+    elif Path(name).is_dir():
+        folder = name
+    elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and not name.startswith("."):
+        folder = name
+    else:
+        raise ConfigError(
+            f"unknown text encoder {name!r}; choose from {', '.join(TEXT_ENCODERS)}, a directory "
+            "with config.json, tokenizer.json and model.safetensors, or a Hugging Face name"
+        )
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+        config = AutoConfig.from_pretrained(folder)
+        if pretrained:
+            bert = AutoModel.from_pretrained(folder, dtype=torch.float32)
+        else:
+            bert = AutoModel.from_config(config)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(_how_to_get(name, error)) from None
+    return TextEncoder(bert, _definition(tokenizer, name))
+
+
+def rebuild_text_encoder(config: dict, tokenizer: str) -> TextEncoder:
+    """Return an encoder of this configuration with random weights, to load a checkpoint into."""
+    hf_logging.set_verbosity_error()
+    fields = {key: value for key, value in config.items() if key != "model_type"}
+    try:
+        return TextEncoder(
+            AutoModel.from_config(AutoConfig.for_model(config["model_type"], **fields)), tokenizer
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"the checkpoint's text encoder cannot be rebuilt: {error}") from None
+
+
+def _definition(tokenizer, name: str) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ModelError(f"text encoder {name!r} has no fast tokenizer (tokenizer.json)")
+    return backend.to_str()
+
+
+def _how_to_get(name: str, error: Exception) -> str:
+    if Path(name).is_dir():
+        reason = str(error).strip().split("\n")[0][:160]
+        return (
+            f"{name}: not a text encoder directory; it needs config.json, tokenizer.json "
+            f"(or vocab.txt) and model.safetensors ({reason})"
+        )
+    known = ", ".join([*TEXT_ENCODERS])
+    return (
+        f"text encoder {name!r} is neither packaged ({known}) nor a directory, and could not be "
+        "downloaded; on a machine with a network run AutoModel and AutoTokenizer "
+        f"from_pretrained({name!r}).save_pretrained(DIR), then set model.text_encoder=DIR"
+    )

@@ -1,0 +1,70 @@
+"""Carries messages, progress bars and JSON results to where the user wants them."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+
+
+class Output:
+    """Where a command's words go: stdout, or stderr while stdout carries JSON; nowhere if quiet."""
+
+    def __init__(self, quiet: bool = False, json_to: str | None = None):
+        self.quiet = quiet
+        self.json_to = json_to
+        self.stream = sys.stderr if json_to == "-" else sys.stdout
+        self.bar_console = Console(stderr=True)
+
+    def say(self, text: str = "") -> None:
+        """Print one message."""
+        if not self.quiet:
+            print(text, file=self.stream, flush=True)
+
+    def json(self, value: object) -> None:
+        """Write `value` where --json asked; does nothing when it was not given."""
+        if self.json_to is None:
+            return
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        if self.json_to == "-":
+            print(text)
+        else:
+            path = Path(self.json_to)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text + "\n", encoding="utf-8")
+
+    def progress(self) -> Progress:
+        """Return a progress bar with ETA; it shows on a terminal only and never when quiet."""
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.bar_console,
+            disable=self.quiet or not self.bar_console.is_terminal,
+            transient=True,
+        )
+
+    def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+        """Yield `items` behind a progress bar named `what`."""
+        if total is None and hasattr(items, "__len__"):
+            total = len(items)  # type: ignore[arg-type]
+        with self.progress() as bar:
+            task = bar.add_task(what, total=total, note="")
+            for item in items:
+                yield item
+                bar.advance(task)

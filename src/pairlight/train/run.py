@@ -1,0 +1,149 @@
+"""Holds one run's files and where it stands: what to start, what to resume, what to refuse."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pairlight.config import Recipe, StageConfig
+from pairlight.errors import ConfigError, DataError, PairlightError
+from pairlight.files import write_atomic
+from pairlight.models.checkpoint import read_checkpoint
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one run under its folder."""
+
+    out: Path
+    embed_dim: int
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best validation rsum so far."""
+        return self.out / "checkpoints" / f"best_model_{self.embed_dim}.pth"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint after the last whole epoch, with optimizer state."""
+        return self.out / "checkpoints" / f"last_{self.embed_dim}.pth"
+
+    def best_of(self, stage: StageConfig) -> Path:
+        """The best checkpoint of one stage."""
+        return self.out / "checkpoints" / f"best_{stage.name}_{self.embed_dim}.pth"
+
+    @property
+    def history(self) -> Path:
+        """The history of epochs."""
+        return self.out / f"training_history_{self.embed_dim}.pth"
+
+    @property
+    def curves(self) -> Path:
+        """The picture of the history."""
+        return self.out / "curves.png"
+
+    @property
+    def cache(self) -> Path:
+        """Where frozen features are kept."""
+        return self.out / "cache"
+
+
+@dataclass(frozen=True)
+class Position:
+    """The next epoch to run: `stage` counts from 0, `epoch` within it too."""
+
+    stage: int
+    epoch: int
+
+
+def rsum_of(entry: dict[str, Any]) -> float:
+    """Return an epoch's validation rsum; without validation a later epoch counts as better."""
+    return entry["val"]["rsum"] if entry["val"] else float(entry["epoch"])
+
+
+def entries_of(history: list[dict], stage: StageConfig) -> list[dict]:
+    """Return the epochs of one stage."""
+    return [entry for entry in history if entry["stage"] == stage.name]
+
+
+def is_best(history: list[dict]) -> bool:
+    """Return whether the last epoch is better than all before it in `history`."""
+    *before, last = map(rsum_of, history)
+    return all(last > each for each in before)
+
+
+def stage_over(history: list[dict], stage: StageConfig, patience: int) -> bool:
+    """Return whether a stage has run its epochs, or `patience` of them without a better one."""
+    scores = [rsum_of(entry) for entry in entries_of(history, stage)]
+    if len(scores) >= stage.epochs:
+        return True
+    return len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
+
+
+def next_position(history: list[dict], recipe: Recipe) -> Position | None:
+    """Return where a run with this history goes on; None when it has ended."""
+    for number, stage in enumerate(recipe.stages):
+        if not stage_over(history, stage, recipe.train.patience):
+            return Position(number, len(entries_of(history, stage)))
+    return None
+
+
+def open_run(
+    paths: RunPaths, recipe: Recipe, data: str, resume: bool, overwrite: bool
+) -> dict[str, Any] | None:
+    """Return the content of the last checkpoint when resuming, None when starting.
+
+    An earlier run is never written over unasked, and never continued with another recipe or
+    other data.
+    """
+    if resume and paths.last.exists():
+        content = read_checkpoint(paths.last)
+        _same_recipe(content["recipe"], recipe)
+        if content["data_hash"] != data:
+            raise DataError(
+                f"{paths.last}: was trained on other data than this manifest; "
+                "choose another --out to start anew"
+            )
+        return content
+    if paths.last.exists() and not overwrite:
+        raise PairlightError(
+            f"{paths.out}: holds a run already; --resume continues it, --overwrite starts anew"
+        )
+    if overwrite:
+        for path in (paths.best, paths.last, paths.history, *map(paths.best_of, recipe.stages)):
+            path.unlink(missing_ok=True)
+        (paths.out / "log.jsonl").unlink(missing_ok=True)
+    return None
+
+
+def _same_recipe(stored: dict[str, Any], recipe: Recipe) -> None:
+    now = flat(dataclasses.asdict(recipe))
+    before = flat(stored)
+    for key in sorted(set(now) | set(before)):
+        if now.get(key) != before.get(key):
+            raise ConfigError(
+                f"--resume: {key} is {now.get(key)!r}, the run had {before.get(key)!r}; "
+                "use the same recipe, or another --out"
+            )
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested values under dotted keys."""
+    if isinstance(value, dict):
+        items = [(str(key), each) for key, each in value.items()]
+    elif isinstance(value, list | tuple):
+        items = [(str(n), each) for n, each in enumerate(value)]
+    else:
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, each in items:
+        found.update(flat(each, f"{prefix}.{key}" if prefix else key))
+    return found
+
+
+def save_history(paths: RunPaths, history: list[dict], recipe: Recipe) -> None:
+    """Write the history file, loadable with weights_only."""
+    content = {"history": history, "recipe": dataclasses.asdict(recipe)}
+    write_atomic(paths.history, lambda aside: torch.save(content, aside))

@@ -1,0 +1,187 @@
+"""Tests the commands that draw pictures and that walk through the bundled sample."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pairlight.cli.demo import summary, write_recipe
+from pairlight.cli.main import app, run
+from pairlight.config import load_recipe
+from pairlight.data.manifest import read_manifest, write_manifest
+from pairlight.errors import ConfigError, DataError
+from pairlight.plots.pictures import draw_pictures, file_name
+from pairlight.types import Embeddings
+
+
+class Words:
+    """A text encoder that knows nothing: each text gets a direction of its own."""
+
+    def encode_texts(self, texts):
+        """Return (n, 8) float32 of unit length, drawn by the text itself."""
+        rows = [np.random.default_rng(list(t.encode())).normal(size=8) for t in texts]
+        return np.float32([row / np.linalg.norm(row) for row in rows]).reshape(-1, 8)
+
+
+def embeddings_of(photos):
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(len(photos), 8)).astype(np.float32)
+    images /= np.linalg.norm(images, axis=1, keepdims=True)
+    captions = tuple(text for photo in photos for text in photo.captions)
+    owner = np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos])
+    paths = tuple(photo.image for photo in photos)
+    return Embeddings(images, Words().encode_texts(captions), owner, (), captions, paths)
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("a dog running on the beach", "a_dog_running_on_the_beach"),
+        ("../../etc/passwd", "etcpasswd"),
+        ('what? "a:b*c" <d>|\\', "what_abc_d"),
+        ("一只狗 在海边", "一只狗_在海边"),
+        ("cafe\u0301 à Zoë", "café_à_Zoë"),
+        ("  tabs\tand\nlines ", "tabs_and_lines"),
+        ("?!", "query"),
+        ("x" * 500, "x" * 60),
+    ],
+)
+def test_file_names_are_safe(query, name):
+    assert file_name(query, set()) == name
+
+
+def test_two_queries_of_one_name_get_numbers():
+    taken: set[str] = set()
+    queries = ("a dog", "a dog?", "A DOG", "a dog 2")
+    names = [file_name(query, taken) for query in queries]
+    assert names == ["a_dog", "a_dog_2", "A_DOG_3", "a_dog_2_2"]
+
+
+def test_pictures_of_a_split(sample_manifest, tmp_path):
+    embeddings = embeddings_of(read_manifest(sample_manifest, "test"))
+    done = draw_pictures(Words(), embeddings, tmp_path, ["a cat", "a cat!", "a cat"], top=2)  # type: ignore[arg-type]
+    names = ["tsne", "similarity_matrix", "captions", "results_a_cat", "results_a_cat_2"]
+    assert [path.name for path in done.files] == [f"{name}.png" for name in names]
+    assert sorted(tmp_path.iterdir()) == sorted(done.files)
+    assert done.notes == []
+
+
+@pytest.mark.parametrize("captions", [1, 5])
+def test_one_image_alone_draws(sample_manifest, tmp_path, captions):
+    photo = read_manifest(sample_manifest, "test")[0]
+    embeddings = embeddings_of([photo])
+    cut = Embeddings(
+        embeddings.images,
+        embeddings.texts[:captions],
+        embeddings.owner[:captions],
+        (),
+        embeddings.captions[:captions],
+        embeddings.paths,
+    )
+    done = draw_pictures(Words(), cut, tmp_path, ["a cat"])  # type: ignore[arg-type]
+    names = {path.stem for path in done.files}
+    assert names - {"tsne"} == {"similarity_matrix", "captions", "results_a_cat"}
+    assert ("tsne" in names) == (captions == 5)
+    assert len(done.notes) == (captions == 1)  # that t-SNE has too few points is said
+
+
+def test_nothing_to_draw_and_empty_queries_are_errors(sample_manifest, tmp_path):
+    embeddings = embeddings_of(read_manifest(sample_manifest, "test"))
+    with pytest.raises(ConfigError, match="empty --query"):
+        draw_pictures(Words(), embeddings, tmp_path, ["a cat", " "])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="nothing to draw"):
+        draw_pictures(Words(), embeddings_of([]), tmp_path, ["a cat"])  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_visualize(tiny_checkpoint, sample_manifest, tmp_path, capsys):
+    out = tmp_path / "pictures"
+    arguments = ["visualize", "--model", str(tiny_checkpoint), "--manifest", str(sample_manifest)]
+    arguments += ["--split", "test", "--out", str(out), "--query", "a red bus", "--json", "-"]
+    assert run(app, arguments) == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    photos = read_manifest(sample_manifest, "test")
+    assert result["images"] == len(photos)
+    assert result["captions"] == sum(len(photo.captions) for photo in photos)
+    names = ["tsne.png", "similarity_matrix.png", "captions.png", "results_a_red_bus.png"]
+    assert result["files"] == [str(out / name) for name in names]
+    for name in names:
+        with Image.open(out / name) as image:
+            image.load()
+        assert f"wrote {out / name}" in captured.err
+
+
+def test_visualize_skips_an_unreadable_photo(tiny_checkpoint, sample_manifest, tmp_path, capsys):
+    photos = read_manifest(sample_manifest, "test")
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    bad = type(photos[0])("bad", broken, ("a broken one",), 1, 1, "", "test")
+    write_manifest(tmp_path / "m.jsonl", [bad, *photos[:3]])
+    arguments = ["visualize", "--model", str(tiny_checkpoint), "--json", str(tmp_path / "r.json")]
+    arguments += ["--manifest", str(tmp_path / "m.jsonl"), "--out", str(tmp_path / "pictures")]
+    assert run(app, arguments) == 0
+    assert "skipped 1 unreadable images: bad" in capsys.readouterr().out
+    result = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert result["skipped"] == ["bad"] and result["images"] == 3
+
+
+def test_visualize_says_in_one_line_what_is_wrong(tiny_checkpoint, sample_manifest, tmp_path):
+    def fails(*arguments):
+        return run(app, ["visualize", "--out", str(tmp_path / "p"), *map(str, arguments)])
+
+    assert fails("--model", tiny_checkpoint, "--manifest", tmp_path / "none.jsonl") == 2
+    assert fails("--model", tmp_path / "none.pth", "--manifest", sample_manifest) == 2
+    wrong = ("--model", tiny_checkpoint, "--manifest", sample_manifest)
+    assert fails(*wrong, "--split", "tset") == 2
+    assert fails(*wrong, "--query", "") == 2
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_demo_recipe_is_the_default_one_cut_to_its_heads(tmp_path):
+    write_recipe(tmp_path / "new" / "recipe.yaml")
+    recipe, small = load_recipe(str(tmp_path / "new" / "recipe.yaml")), load_recipe("small")
+    assert recipe.model == small.model
+    assert len(recipe.stages) == 1 and recipe.stages[0].frozen
+    assert recipe.stages[0].lr == small.stages[0].lr
+
+
+def test_the_demo_says_what_its_numbers_mean(tmp_path):
+    at = {"R@1": 25.0}
+    evaluation = {
+        "protocol": {"images": 8, "captions": 40},
+        "t2i": {"R@1": 37.5},
+        "i2t": {"R@1": 50.0},
+        "chance": {"t2i": {"R@1": 12.5}, "i2t": at},
+    }
+    text = summary(evaluation, tmp_path, 61.4)
+    assert "61 seconds" in text
+    assert "8 photos" in text and "40 captions" in text
+    assert "38 %" in text and "12 %" in text and "50 %" in text and "25 %" in text
+    assert "only show the way" in text
+
+
+@pytest.mark.slow
+def test_demo_from_photos_to_pictures(tmp_path, capsys):
+    out = tmp_path / "my demo"
+    assert run(app, ["demo", "--out", str(out), "--json", "-"]) == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    photos = read_manifest(out / "manifest.jsonl")
+    assert len(photos) == 35
+    assert {photo.split for photo in photos} == {"train", "val", "test"}
+    assert result["evaluation"]["protocol"]["split"] == "test"
+    assert result["evaluation"]["i2t"]["R@10"] > result["evaluation"]["chance"]["i2t"]["R@10"]
+    for command in ("prepare", "split", "train", "evaluate", "visualize"):
+        assert f"$ pairlight {command} --" in captured.err
+    for path in [*result["pictures"], out / "curves.png"]:
+        with Image.open(path) as image:
+            image.load()
+    # The commands it printed can be run again as they stand, the training aside.
+    line = next(x for x in captured.err.splitlines() if x.startswith("$ pairlight split"))
+    assert "'" in line  # the folder's name has a space
+    assert run(app, ["demo", "--out", str(out), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    shutil.rmtree(out)

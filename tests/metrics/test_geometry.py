@@ -1,0 +1,64 @@
+"""Checks alignment, uniformity and the modality gap against loops and known answers."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pairlight.metrics.geometry import alignment, modality_gap, uniformity
+
+
+def unit(seed, n, d):
+    rows = np.random.default_rng(seed).normal(size=(n, d))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 4096])
+def test_alignment_is_the_mean_squared_distance_of_pairs(chunk):
+    images, texts = unit(0, 9, 5), unit(1, 23, 5)
+    owner = np.random.default_rng(2).integers(9, size=23)
+    want = np.mean([((texts[j] - images[owner[j]]) ** 2).sum() for j in range(23)])
+    assert alignment(images, texts, owner, chunk) == pytest.approx(want, rel=1e-6)
+
+
+def test_alignment_runs_from_zero_to_four():
+    rows = unit(0, 5, 3)
+    assert alignment(rows, rows, np.arange(5)) == 0
+    assert alignment(rows, -rows, np.arange(5)) == pytest.approx(4)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 17, 1024])
+def test_uniformity_is_over_each_distinct_pair(chunk):
+    rows = unit(3, 17, 4)
+    terms = [
+        math.exp(-2 * float(((rows[i].astype(float) - rows[j]) ** 2).sum()))
+        for i in range(17)
+        for j in range(i)
+    ]
+    assert uniformity(rows, chunk=chunk) == pytest.approx(math.log(np.mean(terms)), rel=1e-5)
+
+
+def test_uniformity_of_known_sets():
+    point = np.repeat(unit(4, 1, 64), 30, axis=0)
+    assert uniformity(point) == pytest.approx(0, abs=1e-5)
+    assert uniformity(np.eye(6, dtype=np.float32)) == pytest.approx(-4)  # all 2 apart, squared
+    assert uniformity(point[:1]) is None
+    # Random directions in many dimensions are nearly orthogonal.
+    assert uniformity(unit(5, 400, 256)) == pytest.approx(-4, abs=0.1)
+
+
+def test_uniformity_samples_large_sets_by_seed():
+    rows = unit(6, 3000, 8)
+    whole = uniformity(rows)
+    part = uniformity(rows, limit=1000, seed=1)
+    assert part == uniformity(rows, limit=1000, seed=1)
+    assert part != uniformity(rows, limit=1000, seed=2)
+    assert part == pytest.approx(whole, abs=0.03)
+
+
+def test_modality_gap_is_the_distance_of_the_means():
+    images, texts = unit(7, 11, 6), unit(8, 31, 6)
+    gap = images.astype(float).mean(0) - texts.astype(float).mean(0)
+    assert modality_gap(images, texts) == pytest.approx(math.sqrt((gap**2).sum()), rel=1e-9)
+    assert modality_gap(images, images) == 0
+    assert modality_gap(images[:1], -images[:1]) == pytest.approx(2)
