@@ -82,7 +82,7 @@ def write_recipe(path: Path) -> None:
 
     small = load_recipe("small")
     # Small batches give a few photos more steps; a handful to validate on is too few to stop by.
-    stage = dataclasses.replace(small.stages[0], epochs=20, batch_size=16)
+    stage = dataclasses.replace(small.stages[0], epochs=10, batch_size=16)
     train = dataclasses.replace(small.train, patience=stage.epochs)
     recipe = dataclasses.replace(small, name="demo", stages=(stage,), train=train)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -114,8 +114,9 @@ def format_report(result: Json) -> str:
     low, high = result["ci95"]["rsum"]
     spread = ", ".join(f"{side} {_number(v)}" for side, v in result["uniformity"].items())
     lines = [
-        f"{protocol['images']} images, {protocol['captions']} captions, split {protocol['split']}",
-        f"percent [95 % interval] (chance){'image to text':>17}{'text to image':>28}",
+        f"{protocol['images']} images, {protocol['captions']} captions, split {protocol['split']}; "
+        "percent [95 % interval] (chance)",
+        f"{'':20}{'image to text':>28}{'text to image':>28}",
         *(
             f"{name:20}" + _cell(result, "i2t", name) + _cell(result, "t2i", name)
             for name in RECALLS
