@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -232,6 +233,14 @@ def test_help_shows_examples(capsys):
     assert run(app, ["evaluate", "--help"]) == 0
     text = capsys.readouterr().out
     assert "Examples:" in text and "--captions captions.csv --json -" in text
+
+
+def test_quick_start_script_looks_where_training_leaves_its_model(tmp_path):
+    pytest.importorskip("torch")
+    script = Path(__file__).parents[2] / "evaluate.py"
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("pairlight: checkpoints/best_model_256.pth: checkpoint not found")
 
 
 def test_real_checkpoint(tiny_checkpoint, sample_manifest, tmp_path, capsys):

@@ -1,7 +1,6 @@
 """The command that draws what a model has learnt: projection, heatmap, search results."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -9,21 +8,15 @@ from pairlight.cli.console import JSON, QUIET, Output
 
 
 def visualize(
-    model: Annotated[Path, typer.Option(help="Checkpoint to look at.")],
-    manifest: Annotated[Path, typer.Option(help="Manifest with the photos to draw.")],
-    split: Annotated[
-        str | None,
-        typer.Option(help="Split to draw; default: test, or val when there is no test."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("visualization"),
-    query: Annotated[
-        list[str] | None,
-        typer.Option(help="Text to search the photos with; may be given again and again."),
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, max=20, help="Results to show for a query.")] = 5,
-    pairs: Annotated[int, typer.Option(min=1, max=20, help="Pairs in the heatmap.")] = 10,
-    seed: Annotated[int, typer.Option(help="Seed for t-SNE and the choice of photos.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    model: Path = typer.Option(..., help="Checkpoint to look at."),
+    manifest: Path = typer.Option(..., help="Manifest with the photos to draw."),
+    split: str = typer.Option(None, help="Split to draw; default: test, or val without a test."),
+    out: Path = typer.Option(Path("visualization"), help="Folder for the pictures."),
+    query: list[str] = typer.Option(None, help="Text to search the photos with; may be repeated."),
+    top: int = typer.Option(5, min=1, max=20, help="Results to show for a query."),
+    pairs: int = typer.Option(10, min=1, max=20, help="Pairs in the heatmap."),
+    seed: int = typer.Option(0, min=0, help="Seed for t-SNE and the choice of photos."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
     quiet: bool = QUIET,
     json_to: str = JSON,
 ) -> None:
@@ -53,17 +46,9 @@ def visualize(
     if embeddings.skipped:
         shown = ", ".join(embeddings.skipped[:5])
         output.say(f"skipped {len(embeddings.skipped)} unreadable images: {shown}")
-    for note in done.notes:
-        output.say(f"note: {note}")
-    for file in done.files:
-        output.say(f"wrote {file}")
-    output.json(
-        {
-            "split": split,
-            "images": len(embeddings.images),
-            "captions": len(embeddings.texts),
-            "skipped": list(embeddings.skipped),
-            "notes": done.notes,
-            "files": [str(file) for file in done.files],
-        }
-    )
+    for line in [f"note: {note}" for note in done.notes] + [f"wrote {f}" for f in done.files]:
+        output.say(line)
+    counts = {"images": len(embeddings.images), "captions": len(embeddings.texts)}
+    files = [str(file) for file in done.files]
+    lists = {"skipped": list(embeddings.skipped), "notes": done.notes, "files": files}
+    output.json({"split": split, **counts, **lists})

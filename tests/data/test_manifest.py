@@ -1,0 +1,107 @@
+"""Checks reading, writing and refusing manifests."""
+
+import json
+import os
+
+import pytest
+
+from pairlight.data.manifest import read_manifest, write_atomically, write_manifest
+from pairlight.errors import DataError
+from pairlight.types import Photo
+
+
+def photo(folder, name, split=None):
+    path = folder / f"{name}.jpg"
+    path.write_bytes(b"not looked into")
+    return Photo(name, path, (f"A {name} 🐕", "一只狗"), 4, 3, "0" * 64, split)
+
+
+def test_round_trip_and_relative_paths(tmp_path):
+    (tmp_path / "set").mkdir()
+    photos = [photo(tmp_path / "set", "a", "train"), photo(tmp_path, "b")]
+    path = tmp_path / "set" / "manifest.jsonl"
+    write_manifest(path, photos)
+    assert read_manifest(path) == photos
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line["image"] for line in lines] == ["a.jpg", (tmp_path / "b.jpg").as_posix()]
+    assert "split" not in lines[1]
+    assert "🐕" in path.read_text(encoding="utf-8")
+    os.rename(tmp_path / "set", tmp_path / "moved")
+    assert read_manifest(tmp_path / "moved" / "manifest.jsonl")[0].image.exists()
+
+
+def test_split_filter(tmp_path):
+    path = tmp_path / "m.jsonl"
+    write_manifest(path, [photo(tmp_path, "a", "train"), photo(tmp_path, "b", "train")])
+    assert len(read_manifest(path, "train")) == 2
+    with pytest.raises(DataError, match=r"no images in split 'test'; there are train \(2\)"):
+        read_manifest(path, "test")
+    with pytest.raises(DataError, match="unknown split 'dev'; choose from train, val, test"):
+        read_manifest(path, "dev")
+    write_manifest(path, [photo(tmp_path, "a")])
+    with pytest.raises(DataError, match="no splits yet; run `pairlight split"):
+        read_manifest(path, "train")
+
+
+def test_moved_photos(tmp_path):
+    path = tmp_path / "m.jsonl"
+    write_manifest(path, [photo(tmp_path, "a"), photo(tmp_path, "b")])
+    (tmp_path / "a.jpg").unlink()
+    assert len(read_manifest(path)) == 2
+    (tmp_path / "b.jpg").unlink()
+    with pytest.raises(DataError, match="none of its 2 images is there"):
+        read_manifest(path)
+
+
+GOOD = {"image_id": "a", "image": "a.jpg", "captions": ["A"], "width": 1, "height": 1, "sha256": ""}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", ":2: not a JSON object"),
+        ("[1]", ":2: not a JSON object"),
+        (json.dumps({"image_id": "b", "image": "b"}), ":2: missing captions, width, height, sha"),
+        (json.dumps({**GOOD, "image_id": "b", "captions": "A"}), ":2: captions must be a list"),
+        (json.dumps({**GOOD, "image_id": "b", "captions": []}), ":2: captions must be .* one"),
+        (json.dumps({**GOOD, "image_id": 3}), ":2: image_id must be text, got 3"),
+        (json.dumps({**GOOD, "image_id": "b", "width": 0}), ":2: width and height"),
+        (json.dumps({**GOOD, "image_id": "b", "width": True}), ":2: width must be a whole"),
+        (json.dumps({**GOOD, "image_id": "b", "split": "dev"}), ":2: split 'dev' is not one of"),
+        (json.dumps(GOOD), ":2: image_id 'a' is on line 1"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, line, words):
+    path = tmp_path / "m.jsonl"
+    path.write_text(json.dumps({**GOOD, "extra": 1}) + "\n" + line + "\n")
+    with pytest.raises(DataError, match=words):
+        read_manifest(path)
+
+
+def test_missing_empty_and_binary(tmp_path):
+    path = tmp_path / "m.jsonl"
+    with pytest.raises(DataError, match="manifest not found"):
+        read_manifest(path)
+    path.write_text("\n")
+    with pytest.raises(DataError, match="the manifest is empty"):
+        read_manifest(path)
+    path.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(DataError, match="not UTF-8 text at byte 0"):
+        read_manifest(path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text("old")
+
+    def parts():
+        yield "new"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, parts())
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["m.jsonl"]
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot write"):
+        write_atomically(tmp_path / "file" / "m.jsonl", ["x"])

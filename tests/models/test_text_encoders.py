@@ -1,0 +1,84 @@
+"""Text encoders: packaged MiniLM, local directories, names, and the tokenizer."""
+
+import numpy as np
+import pytest
+import torch
+
+from pairlight.errors import ConfigError, ModelError
+from pairlight.models.text_encoders import build_text_encoder, rebuild_text_encoder
+from pairlight.models.tokenizer import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    return build_text_encoder("minilm").eval()
+
+
+def sentence(encoder, texts):
+    tokenizer = Tokenizer(encoder.tokenizer, 40)
+    tokens, mask = tokenizer.pad([each.ids for each in tokenizer(texts)])
+    with torch.no_grad():
+        hidden = encoder(tokens, mask)
+    assert hidden.shape == (*tokens.shape, encoder.dim)
+    weight = mask.unsqueeze(-1)
+    pooled = ((hidden * weight).sum(1) / weight.sum(1)).numpy()
+    return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+
+
+def test_minilm_knows_what_is_alike(minilm):
+    a, b, c = sentence(minilm, ["a puppy on the beach", "a dog by the sea", "two men cook pizza"])
+    assert a @ b > 0.5 > a @ c
+
+
+def test_padding_changes_nothing(minilm):
+    alone = sentence(minilm, ["a dog"])[0]
+    beside = sentence(minilm, ["a dog", "a much longer caption with many more words in it"])[0]
+    np.testing.assert_allclose(alone, beside, atol=1e-5)
+
+
+def test_a_local_directory(tiny_bert):
+    encoder = build_text_encoder(str(tiny_bert))
+    assert encoder.dim == 32 and len(encoder.layers) == 2
+    sentence(encoder, ["a dog"])
+
+
+def test_rebuilt_without_its_files(tiny_bert):
+    encoder = build_text_encoder(str(tiny_bert)).eval()
+    twin = rebuild_text_encoder(encoder.config, encoder.tokenizer).eval()
+    twin.load_state_dict(encoder.state_dict())
+    texts = ["a dog", "two men"]
+    np.testing.assert_array_equal(sentence(encoder, texts), sentence(twin, texts))
+
+
+def test_names_that_cannot_be_one():
+    with pytest.raises(ConfigError, match="choose from minilm, a directory"):
+        build_text_encoder("/no/such/folder")
+
+
+def test_an_empty_directory_says_what_it_needs(tmp_path):
+    with pytest.raises(ModelError, match="it needs config.json, tokenizer.json"):
+        build_text_encoder(str(tmp_path))
+
+
+def test_a_name_out_of_reach_says_how_to_get_it(monkeypatch):
+    from pairlight.models import text_encoders
+
+    def no_network(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(text_encoders.AutoTokenizer, "from_pretrained", no_network)
+    with pytest.raises(ModelError, match="save_pretrained.DIR., then set model.text_encoder=DIR"):
+        build_text_encoder("bert-base-uncased")
+
+
+def test_tokens_are_cut_and_keep_their_words(minilm):
+    tokenizer = Tokenizer(minilm.tokenizer, 6)
+    (tokens,) = tokenizer(["unbelievable skateboarders jump over everything there is"])
+    assert len(tokens.ids) == len(tokens.words) == 6
+    assert tokens.words[0] is None and tokens.words[-1] is None
+    assert tokenizer.mask_id == 103 and tokenizer.pad_id == 0
+
+
+def test_not_a_tokenizer():
+    with pytest.raises(ModelError, match="not a tokenizer.json"):
+        Tokenizer("{}", 8)
