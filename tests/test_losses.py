@@ -21,7 +21,9 @@ def twin(images, texts, owner, scale):
         scores = [scale * float(text @ image) for image in images]
         own = scores[owner[j]]
         to_image.append(-own + math.log(sum(math.exp(s) for s in scores)))
-        others = [scale * float(images[owner[j]] @ t) for k, t in enumerate(texts) if owner[k] != owner[j]]
+        others = [
+            scale * float(images[owner[j]] @ t) for k, t in enumerate(texts) if owner[k] != owner[j]
+        ]
         to_text.append(-own + math.log(math.exp(own) + sum(math.exp(s) for s in others)))
     return (sum(to_image) / len(to_image) + sum(to_text) / len(to_text)) / 2
 
@@ -45,7 +47,9 @@ def test_captions_of_one_image_do_not_compete():
     """A sibling caption that fits as well as one's own must not raise the image-to-text loss."""
     images, texts = rows(3, 0), rows(3, 1)
     owner = torch.arange(3)
-    doubled = info_nce(images, texts.repeat_interleave(2, 0), owner.repeat_interleave(2), torch.tensor(1.0))
+    doubled = info_nce(
+        images, texts.repeat_interleave(2, 0), owner.repeat_interleave(2), torch.tensor(1.0)
+    )
     # Twice the captions of others are twice the rivals; own siblings are none.
     logits = images @ texts.T
     others = (2 * logits.exp().masked_fill(torch.eye(3).bool(), 0)).sum(1).log()

@@ -114,8 +114,9 @@ class StageConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "captions_per_image"):
             _check(getattr(self, name) > 0, f"stage {self.name}: {name} must be positive")
-        for name in ("image_blocks", "text_layers", "lr", "image_lr", "text_lr"):
+        for name in ("image_blocks", "text_layers", "image_lr", "text_lr"):
             _check(getattr(self, name) >= 0, f"stage {self.name}: {name} must not be negative")
+        _check(self.lr > 0, f"stage {self.name}: lr must be positive")
         _check(0 <= self.warmup < 1, f"stage {self.name}: warmup must be in [0, 1)")
         _check(
             self.name.replace("_", "").replace("-", "").isalnum(),
@@ -220,7 +221,7 @@ def _override(raw: dict, override: str) -> None:
             at = at[_index(at, part, key)]
         else:
             at = at.setdefault(part, {})
-            _check(isinstance(at, dict | list), f"--set {key}: {part} holds a value, not fields")
+        _check(isinstance(at, dict | list), f"--set {key}: {part} holds a value, not fields")
     parsed = yaml.safe_load(value)
     if isinstance(at, list):
         at[_index(at, last, key)] = parsed

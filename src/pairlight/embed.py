@@ -12,7 +12,7 @@ import numpy as np
 
 from pairlight.errors import DataError, MissingDependency, ModelError
 from pairlight.imaging import load_square
-from pairlight.prefetch import map_ahead
+from pairlight.threads import map_ahead, untracked
 from pairlight.types import Embeddings, Photo
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ Track = Callable[..., Iterable]
 IMAGE_CHUNK = 32
 IMAGE_THREADS = 2
 TEXT_CHUNK = 64
-
-
-def _no_track(items: Iterable, what: str, total: int | None = None) -> Iterable:
-    return items
 
 
 def pick_device(name: str = "auto") -> str:
@@ -76,12 +72,12 @@ class Model:
         """The inverse temperature that multiplies cosines."""
         return self.dual.logit_scale.item()
 
-    def encode_images(self, paths: Sequence[str | Path], track: Track = _no_track) -> np.ndarray:
+    def encode_images(self, paths: Sequence[str | Path], track: Track = untracked) -> np.ndarray:
         """Return (n, d) float32 embeddings of image files; raises `DataError` at a bad one."""
         kept, features = image_features(self.dual, list(map(Path, paths)), track, skip_bad=False)
         return self._project(self.dual.project_images, features)
 
-    def encode_texts(self, texts: Sequence[str], track: Track = _no_track) -> np.ndarray:
+    def encode_texts(self, texts: Sequence[str], track: Track = untracked) -> np.ndarray:
         """Return (n, d) float32 embeddings of texts."""
         return self._project(self.dual.project_texts, text_features(self.dual, texts, track))
 
@@ -97,7 +93,7 @@ class Model:
 
 def embed_photos(model: Model, photos: Sequence[Photo], track: Track | None = None) -> Embeddings:
     """Embed photos and their captions; unreadable photos are skipped, captions and all."""
-    track = track or _no_track
+    track = track or untracked
     start = time.perf_counter()
     kept, features = image_features(model.dual, [photo.image for photo in photos], track)
     images = model._project(model.dual.project_images, features)
@@ -125,7 +121,7 @@ def owners(photos: Sequence[Photo]) -> np.ndarray:
 
 
 def image_features(
-    dual: DualEncoder, paths: Sequence[Path], track: Track = _no_track, skip_bad: bool = True
+    dual: DualEncoder, paths: Sequence[Path], track: Track = untracked, skip_bad: bool = True
 ) -> tuple[list[int], torch.Tensor]:
     """Return the rows of `paths` that could be read and their pooled features (n, C) float32."""
     import torch
@@ -158,7 +154,7 @@ def _read(path: Path, size: int, skip_bad: bool) -> np.ndarray | None:
 
 
 def text_features(
-    dual: DualEncoder, texts: Sequence[str], track: Track = _no_track
+    dual: DualEncoder, texts: Sequence[str], track: Track = untracked
 ) -> torch.Tensor:
     """Return pooled features (m, C) float32 of texts."""
     import torch

@@ -1,7 +1,8 @@
 """Writes files so that a crash or a full disk never harms what was there before."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pairlight.errors import PairlightError
@@ -13,23 +14,39 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     When writing fails (disk full, say) the old file stays whole, the piece is removed, and a
     `PairlightError` says so.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(aside)
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
     # torch's zip writer turns a full disk into a RuntimeError of its own.
     except (OSError, RuntimeError) as error:
-        aside.unlink(missing_ok=True)
+        _remove(aside)
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         kept = "; the old file is unharmed" if path.exists() else ""
         raise PairlightError(f"{path}: could not be written ({reason}){kept}") from None
     except BaseException:
-        aside.unlink(missing_ok=True)
+        _remove(aside)
         raise
     _fsync_folder(path.parent)
+
+
+def write_text_atomic(path: Path | str, parts: Iterable[str]) -> None:
+    """Write pieces of UTF-8 text with `write_atomic`: no reader ever sees half a file."""
+
+    def write(aside: Path) -> None:
+        with aside.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(parts)
+
+    write_atomic(Path(path), write)
+
+
+def _remove(path: Path) -> None:
+    # Below a file instead of a folder there is nothing to remove, and asking is an error.
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _fsync_folder(folder: Path) -> None:

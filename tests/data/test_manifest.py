@@ -1,12 +1,14 @@
 """Checks reading, writing and refusing manifests."""
 
 import json
+import dataclasses
 import os
 
 import pytest
 
-from pairlight.data.manifest import read_manifest, write_atomically, write_manifest
-from pairlight.errors import DataError
+from pairlight.data.manifest import read_manifest, read_split, write_manifest
+from pairlight.errors import DataError, PairlightError
+from pairlight.files import write_text_atomic
 from pairlight.types import Photo
 
 
@@ -99,9 +101,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, parts())
+        write_text_atomic(path, parts())
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["m.jsonl"]
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot write"):
-        write_atomically(tmp_path / "file" / "m.jsonl", ["x"])
+    with pytest.raises(PairlightError, match="could not be written"):
+        write_text_atomic(tmp_path / "file" / "m.jsonl", ["x"])
+
+
+def test_the_split_to_measure(sample_manifest, copy_of_manifest):
+    assert read_split(sample_manifest, None)[1] == "test"
+    assert [len(read_split(sample_manifest, name)[0]) for name in ("val", "all")] == [7, 35]
+    no_test = copy_of_manifest(
+        lambda photo: dataclasses.replace(photo, split="train" if photo.split == "train" else "val")
+    )
+    photos, split = read_split(no_test, None)
+    assert split == "val" and {photo.split for photo in photos} == {"val"}
+    with pytest.raises(DataError, match="test"):
+        read_split(no_test, "test")

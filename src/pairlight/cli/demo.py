@@ -79,7 +79,7 @@ def write_recipe(path: Path) -> None:
     import yaml
 
     from pairlight.config import load_recipe
-    from pairlight.data.manifest import write_atomically
+    from pairlight.files import write_text_atomic
 
     small = load_recipe("small")
     # Small batches give a few photos more steps; a handful to validate on is too few to stop by.
@@ -88,7 +88,7 @@ def write_recipe(path: Path) -> None:
     recipe = dataclasses.replace(small, name="demo", stages=(stage,), train=train)
     words = "# The small recipe's heads alone, for the bundled sample.\n"
     text = yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False)
-    write_atomically(path, [words, text])
+    write_text_atomic(path, [words, text])
 
 
 def summary(evaluation: dict, out: Path, seconds: float) -> str:

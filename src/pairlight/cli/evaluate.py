@@ -48,6 +48,7 @@ def evaluate(
       pairlight evaluate --model checkpoints/best_model_256.pth --images photos \\
         --captions captions.csv --json -
     """
+    from pairlight.data.manifest import read_split
     from pairlight.embed import embed_photos, load_model
     from pairlight.metrics.report import evaluate_embeddings, format_report
 
@@ -56,7 +57,7 @@ def evaluate(
     loaded = load_model(model, device)
     left_out: Json = {}
     if manifest is not None:
-        photos, split = _of_manifest(manifest, split)
+        photos, split = read_split(manifest, split)
     else:
         photos, split, left_out = _of_folder(images, captions, split, output)  # type: ignore[arg-type]
     output.say(f"model {loaded.name}: measuring split {split}, {len(photos)} photos")
@@ -78,18 +79,6 @@ def _check_sources(manifest: Path | None, images: Path | None, captions: Path | 
     if (manifest is None) == (images is None):
         problem = "no photos are given" if manifest is None else "photos are given twice"
         raise ConfigError(f"{problem}; use --manifest FILE, or --images DIR with --captions FILE")
-
-
-def _of_manifest(manifest: Path, split: str | None) -> tuple[list["Photo"], str]:
-    """Return the photos to measure and the split they are."""
-    from pairlight.data.manifest import read_manifest
-
-    if split == "all":
-        return read_manifest(manifest), split
-    if split is None:
-        has_test = any(photo.split == "test" for photo in read_manifest(manifest))
-        split = "test" if has_test else "val"
-    return read_manifest(manifest, split), split
 
 
 def _of_folder(

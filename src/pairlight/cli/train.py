@@ -57,7 +57,8 @@ def train(
             f"{error.name} is not installed; training needs: pip install 'pairlight[train]'"
         ) from None
     result = run(manifest, chosen, out, resume, overwrite, output, device)
-    plot_curves(result.history, out / "curves.png")
+    for warning in plot_curves(result.history, out / "curves.png"):
+        output.say(f"note: {warning}")
     best = max(
         (entry for entry in result.history if entry["val"]),
         key=lambda entry: entry["val"]["rsum"],

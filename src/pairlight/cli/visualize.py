@@ -10,7 +10,7 @@ from pairlight.cli.console import JSON, QUIET, Output
 def visualize(
     model: Path = typer.Option(..., help="Checkpoint to look at."),
     manifest: Path = typer.Option(..., help="Manifest with the photos to draw."),
-    split: str = typer.Option(None, help="Split to draw; default: test, or val without a test."),
+    split: str = typer.Option(None, help="train, val, test or all; default: test, else val."),
     out: Path = typer.Option(Path("visualization"), help="Folder for the pictures."),
     query: list[str] = typer.Option(None, help="Text to search the photos with; may be repeated."),
     top: int = typer.Option(5, min=1, max=20, help="Results to show for a query."),
@@ -31,14 +31,12 @@ def visualize(
       pairlight visualize --model checkpoints/best_model_256.pth --manifest photos.jsonl \\
         --split val --out pictures --query "a red car" --query "two dogs"
     """
-    from pairlight.data.manifest import read_manifest
+    from pairlight.data.manifest import read_split
     from pairlight.embed import embed_photos, load_model
     from pairlight.plots.pictures import QUERIES, draw_pictures
 
     output = Output(quiet, json_to)
-    if split is None:
-        split = "test" if any(p.split == "test" for p in read_manifest(manifest)) else "val"
-    photos = read_manifest(manifest, split)
+    photos, split = read_split(manifest, split)
     loaded = load_model(model, device)
     embeddings = embed_photos(loaded, photos, output.track)
     done = draw_pictures(loaded, embeddings, out, query or QUERIES, top, pairs, seed)

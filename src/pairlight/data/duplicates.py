@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pairlight.data.pool import in_threads, untracked
+from pairlight.threads import in_threads, untracked
 from pairlight.errors import DataError
 from pairlight.imaging import open_image
 from pairlight.types import Photo

@@ -7,7 +7,7 @@ import torch
 
 from pairlight.data.dataset import CaptionedPhotos, Item
 from pairlight.errors import DataError
-from pairlight.prefetch import map_ahead
+from pairlight.threads import map_ahead
 from pairlight.types import Batch
 
 Pad = Callable[[list[list[int]]], tuple[torch.Tensor, torch.Tensor]]

@@ -2,13 +2,13 @@
 
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pairlight.errors import DataError, require_file
+from pairlight.files import write_text_atomic
 from pairlight.types import SPLITS, Json, Photo
 
 _KINDS = {
@@ -36,6 +36,18 @@ def read_manifest(path: Path | str, split: str | None = None) -> list[Photo]:
             "if the photos were moved, move them back or run `pairlight prepare` again"
         )
     return photos if split is None else _of_split(photos, split, path)
+
+
+def read_split(path: Path | str, split: str | None) -> tuple[list[Photo], str]:
+    """Return the photos to measure and the split they are.
+
+    `all` takes every photo; without a name it is test, or val when the manifest has no test.
+    """
+    if split == "all":
+        return read_manifest(path), split
+    if split is None:
+        split = "test" if any(each.split == "test" for each in read_manifest(path)) else "val"
+    return read_manifest(path, split), split
 
 
 def read_records(path: Path | str) -> list[tuple[Photo, Json]]:
@@ -73,7 +85,7 @@ def write_manifest(path: Path | str, photos: Iterable[Photo]) -> None:
 
 def write_records(path: Path | str, records: Iterable[Json]) -> None:
     """Write JSON objects, one a line, whole or not at all."""
-    write_atomically(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    write_text_atomic(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 
 def to_record(photo: Photo, folder: Path) -> Json:
@@ -91,34 +103,6 @@ def to_record(photo: Photo, folder: Path) -> Json:
     if photo.split is not None:
         record["split"] = photo.split
     return record
-
-
-def write_atomically(path: Path | str, parts: Iterable[str]) -> None:
-    """Write UTF-8 text aside, force it to disk and rename it: no reader ever sees half a file."""
-    path = Path(path).absolute()
-    aside = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files only their owner can read; a manifest is an ordinary file.
-        os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        os.replace(aside, path)
-        aside = None
-    except OSError as error:
-        raise DataError(f"{path}: cannot write: {error.strerror or error}") from None
-    finally:
-        if aside is not None:
-            os.unlink(aside)
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # The only way to read it is to set it.
-    os.umask(mask)
-    return mask
 
 
 def _lines(path: Path) -> list[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pairlight.data.doctor import Report
 from pairlight.data.locate import ABSENT, AMBIGUOUS, OUTSIDE, ImageFolder
-from pairlight.data.manifest import write_atomically, write_manifest
-from pairlight.data.pool import in_threads, untracked
+from pairlight.data.manifest import write_manifest
+from pairlight.files import write_text_atomic
+from pairlight.threads import in_threads, untracked
 from pairlight.data.reading import Reading
 from pairlight.data.sources import read_captions
 from pairlight.data.text import clean_caption, is_empty, word_count
@@ -72,7 +73,7 @@ def prepare(
     report.seconds = time.perf_counter() - start
     write_manifest(out, photos)
     text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(report_path(out), [text])
+    write_text_atomic(report_path(out), [text])
     return report
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pairlight.data.duplicates import group_duplicates
 from pairlight.data.manifest import read_records, to_record, write_records
-from pairlight.data.pool import untracked
+from pairlight.threads import untracked
 from pairlight.errors import DataError
 from pairlight.types import SPLITS, Json, Photo
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from pairlight.embed import Model, embed_photos
+from pairlight.metrics.report import info_nce
 from pairlight.metrics.retrieval import ranks, summary
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
@@ -16,7 +17,7 @@ from pairlight.types import Photo
 def validate(
     model: DualEncoder, held_out: Features | Sequence[Photo], device: str, output: Output
 ) -> dict[str, Any]:
-    """Return recalls both ways and their sum, in percent, from cached features or from photos."""
+    """Return loss, recalls both ways and their sum (percent), from cached features or photos."""
     model.eval()
     if isinstance(held_out, Features):
         with torch.inference_mode():
@@ -27,6 +28,8 @@ def validate(
         found = embed_photos(Model(model, "", device=device), held_out, output.track)
         images, texts, owner = found.images, found.texts, found.owner
     i2t_ranks, t2i_ranks = ranks(images, texts, owner)
-    val: dict[str, Any] = {"i2t": summary(i2t_ranks), "t2i": summary(t2i_ranks)}
+    scale = model.logit_scale.item()
+    val: dict[str, Any] = {"loss": info_nce(images, texts, owner, scale)}
+    val |= {"i2t": summary(i2t_ranks), "t2i": summary(t2i_ranks)}
     val["rsum"] = sum(val[way][f"R@{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10))
     return val

@@ -1,5 +1,6 @@
-"""Runs a function over groups of items in threads, a few groups ahead of who asks."""
+"""Runs image work in threads: Pillow and hashlib let go of the interpreter lock."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,14 +9,16 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+_GROUP = 256  # Waiting results stay few, however many items there are.
+
 
 def map_ahead(
     function: Callable[[T], R], groups: Iterable[Sequence[T]], threads: int, ahead: int = 2
 ) -> Iterator[list[R]]:
     """Yield `[function(item) for item in group]` for each group, in order.
 
-    Pillow lets go of the interpreter while it decodes and resizes, so threads keep up with
-    training, start at once and share memory. An exception of `function` is raised here.
+    Works up to `ahead` groups before they are asked for. Threads keep up with training, start at
+    once and share memory. An exception of `function` is raised here.
     """
     pool = ThreadPoolExecutor(max(1, threads))
     waiting: deque[list[Future[R]]] = deque()
@@ -29,3 +32,18 @@ def map_ahead(
     finally:
         # Whoever stopped listening waits for the items in hand only.
         pool.shutdown(cancel_futures=True)
+
+
+def in_threads(
+    function: Callable[[T], R], items: Sequence[T], threads: int | None = None
+) -> Iterator[R]:
+    """Yield `function` of each item, in order, computed in threads (default: one a processor)."""
+    threads = threads or min(16, os.cpu_count() or 1)
+    groups = (items[start : start + _GROUP] for start in range(0, len(items), _GROUP))
+    for group in map_ahead(function, groups, threads):
+        yield from group
+
+
+def untracked(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+    """Return `items` as they are: the progress bar of callers that want none."""
+    return items

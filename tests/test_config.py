@@ -1,0 +1,104 @@
+"""Recipes: every one that ships, overrides, and clear refusals."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pairlight.config import (
+    CONFIG_DIR,
+    AugmentConfig,
+    ModelConfig,
+    Recipe,
+    StageConfig,
+    TrainConfig,
+    describe,
+    field_help,
+    from_dict,
+    load_recipe,
+)
+from pairlight.errors import ConfigError
+
+RECIPES = sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_loads_and_names_itself(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert from_dict(Recipe, dataclasses.asdict(recipe)) == recipe
+
+
+def test_the_contract_names_are_there():
+    assert {"small", "reference"} <= set(RECIPES)
+    assert load_recipe("reference").model.image_encoder == "resnet50"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("dim", [256, 512])
+def test_overrides(name, dim):
+    recipe = load_recipe(name, [f"model.embed_dim={dim}", "stages.0.lr=1e-4", "train.seed=7"])
+    assert recipe.model.embed_dim == dim
+    assert recipe.stages[0].lr == 1e-4
+    assert recipe.train.seed == 7
+
+
+@pytest.mark.parametrize("cls", [ModelConfig, AugmentConfig, StageConfig, TrainConfig, Recipe])
+def test_every_field_says_what_it_is(cls):
+    assert set(field_help(cls)) == {field.name for field in dataclasses.fields(cls)}
+    assert all(text.endswith(".") for text in field_help(cls).values())
+
+
+def test_describe_shows_values_and_help():
+    text = describe(load_recipe("small"))
+    assert "train.seed = 0\n    Seed of every random choice." in text
+    assert "stages.1.image_blocks" in text
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.sed=1", "unknown key 'sed' in TrainConfig; known: seed,"),
+        ("train.seed", "write KEY=VALUE"),
+        ("train.seed=x", "expected int, got 'x'"),
+        ("train.grad_clip=x", "expected a number, got 'x'"),
+        ("stages.9.lr=1", "'9' is not one of 0..1"),
+        ("name.deep=1", "name holds a value, not fields"),
+        ("model=1", "expected fields, got 1"),
+        ("stages=1", "expected a list, got 1"),
+        ("stages=[]", "at least one stage"),
+        ("stages.1.name=heads", "two stages share a name"),
+        ("stages.0.name=a/b", "it names a file"),
+        ("stages.0.lr=0", "lr must be positive"),
+        ("stages.0.epochs=0", "epochs must be positive"),
+        ("model.embed_dim=0", "embed_dim must be positive"),
+        ("model.dropout=1", r"dropout must be in \[0, 1\)"),
+        ("augment.flip=2", r"flip must be in \[0, 1\]"),
+        ("train.precision=int8", "choose from auto, bf16, fp16, fp32"),
+    ],
+)
+def test_bad_overrides_are_told_in_one_line(override, message):
+    with pytest.raises(ConfigError, match=message) as told:
+        load_recipe("small", [override])
+    assert "\n" not in str(told.value)
+
+
+def test_a_wrong_recipe_name_lists_the_choices():
+    with pytest.raises(ConfigError, match="choose from reference, small"):
+        load_recipe("smal")
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "name: 3", b"\xff\xfe".decode("latin1")])
+def test_files_that_are_no_recipe(tmp_path, text):
+    path = tmp_path / "r.yaml"
+    path.write_bytes(text.encode("latin1"))
+    with pytest.raises(ConfigError, match="r.yaml"):
+        load_recipe(str(path))
+
+
+def test_a_recipe_of_ones_own(tmp_path):
+    path: Path = tmp_path / "mine.yaml"
+    mine = dataclasses.replace(load_recipe("small"), name="mine")
+    path.write_text(yaml.safe_dump(dataclasses.asdict(mine)))
+    assert load_recipe(str(path)) == mine
