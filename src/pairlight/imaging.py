@@ -6,34 +6,17 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, UnidentifiedImageError
 
 from pairlight.errors import DataError
 
-# Larger images are refused from their header, before a byte of pixel memory is taken.
-MAX_PIXELS = 200_000_000
+# Larger images are refused from their header, before a byte of pixel memory is taken. Pillow has
+# a limit of its own just above, twice `Image.MAX_IMAGE_PIXELS`, and only warns below it.
+MAX_PIXELS = 175_000_000
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
-
 # These formats and no others: Pillow's rarer readers are the ones that get attacked.
 # The JPEG reader opens MPO (a JPEG of several pictures) as well, and gives its first picture.
-# Importing a plugin is what registers its reader in `Image.OPEN`.
-_FORMATS = {
-    "JPEG": JpegImagePlugin,
-    "PNG": PngImagePlugin,
-    "WEBP": WebPImagePlugin,
-    "GIF": GifImagePlugin,
-    "BMP": BmpImagePlugin,
-    "TIFF": TiffImagePlugin,
-}
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -100,13 +83,17 @@ def _read(path: Path, size: int | None) -> tuple[Image.Image, tuple[int, int]]:
 
 
 def _decode(file, path: Path, size: int | None) -> tuple[Image.Image, tuple[int, int]]:
-    image = _identify(file, path)
+    try:
+        image = Image.open(file, formats=_FORMATS)
+    except Image.DecompressionBombError:
+        raise DataError(_too_large(path, "it")) from None
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{path}: not an image that can be read; JPEG, PNG, WebP, GIF, BMP and TIFF can"
+        ) from None
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise DataError(
-            f"{path}: {width} x {height} pixels is over the limit of "
-            f"{MAX_PIXELS // 1_000_000} million; scale the image down"
-        )
+        raise DataError(_too_large(path, f"{width} x {height} pixels"))
     if size is not None:
         image.draft(None, (2 * size, 2 * size))
     image.load()
@@ -117,24 +104,9 @@ def _decode(file, path: Path, size: int | None) -> tuple[Image.Image, tuple[int,
     return rgb, ((height, width) if orientation >= 5 else (width, height))
 
 
-def _identify(file, path: Path) -> ImageFile.ImageFile:
-    """Return the opened, not yet decoded image.
-
-    The readers are called directly because `Image.open` has a pixel limit of its own that is
-    global to the process, and lower than ours.
-    """
-    prefix = file.read(16)
-    for name in _FORMATS:
-        factory, accept = Image.OPEN[name]
-        if accept is None or accept(prefix) is True:
-            file.seek(0)
-            try:
-                return factory(file, str(path))
-            except (SyntaxError, IndexError, TypeError):
-                continue  # Not this format after all.
-    raise DataError(
-        f"{path}: not an image that can be read; JPEG, PNG, WebP, GIF, BMP and TIFF can"
-    )
+def _too_large(path: Path, what: str) -> str:
+    limit = MAX_PIXELS // 1_000_000
+    return f"{path}: {what} is over the limit of {limit} million pixels; scale the image down"
 
 
 def _orientation(image: Image.Image) -> int:
