@@ -1,0 +1,44 @@
+"""Rates and parameter groups."""
+
+import pytest
+import torch
+
+from pairlight.config import StageConfig, TrainConfig
+from pairlight.models.dual_encoder import DualEncoder
+from pairlight.train.schedule import make_optimizer, rate_factor, set_rates
+
+
+def test_the_rate_rises_then_falls_to_the_floor():
+    factors = [rate_factor(step, 100, 0.1, 0.02) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[9] == factors[10] == 1
+    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert factors[55] == pytest.approx(0.02 + 0.98 / 2)
+    assert 0.02 <= factors[-1] < 0.025
+    assert rate_factor(100, 100, 0.1, 0.02) == pytest.approx(0.02)
+
+
+def test_one_step_in_all():
+    assert rate_factor(0, 1, 0.1, 0.02) == 1
+
+
+def test_parts_have_rates_of_their_own_and_vectors_do_not_decay(tiny_recipe):
+    model = DualEncoder.build(tiny_recipe.model)
+    stage = StageConfig(image_blocks=2, text_layers=1, lr=1e-3, image_lr=2e-4, text_lr=1e-4)
+    optimizer = make_optimizer(model.set_trainable(2, 1), stage, TrainConfig(weight_decay=0.05))
+    assert set_rates(optimizer, 0.5) == {"heads": 5e-4, "image": 1e-4, "text": 5e-5}
+    for group in optimizer.param_groups:
+        decays = {parameter.ndim >= 2 for parameter in group["params"]}
+        assert len(decays) == 1
+        assert group["weight_decay"] == (0.05 if decays.pop() else 0)
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert held == {id(p) for p in model.parameters() if p.requires_grad}
+    assert id(model.log_scale) in held
+
+
+def test_a_part_of_rate_zero_is_left_out(tiny_recipe):
+    model = DualEncoder.build(tiny_recipe.model)
+    stage = StageConfig(image_blocks=2, text_layers=1, lr=1e-3, image_lr=0, text_lr=1e-4)
+    optimizer = make_optimizer(model.set_trainable(2, 1), stage, TrainConfig())
+    assert {group["part"] for group in optimizer.param_groups} == {"heads", "text"}
+    assert isinstance(optimizer, torch.optim.AdamW)
