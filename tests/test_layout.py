@@ -79,11 +79,11 @@ def run_python(code):
     return done.stdout
 
 
-def test_importing_is_quick_and_brings_no_torch():
-    code = "import sys; import pairlight; print('torch' in sys.modules)"
-    assert run_python(code).strip() == "False"
-    listed = run_python("import sys, pairlight; print(len(sys.modules))")
-    assert int(listed) < 400
+def test_importing_is_quick():
+    """Nothing heavy at import; a time would depend on the machine, what is imported does not."""
+    loaded = run_python("import sys, pairlight; print(*sys.modules)").split()
+    assert not {"numpy", "torch", "PIL", "typer", "yaml"} & set(loaded)
+    assert len(loaded) < 120
 
 
 def test_commands_and_data_work_without_torch():

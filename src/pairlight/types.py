@@ -1,12 +1,13 @@
 """Names the records that cross borders between the parts."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing them takes longer than all the rest of `import pairlight`
+    import numpy as np
     import torch
 
 SPLITS = ("train", "val", "test")
@@ -50,10 +51,10 @@ class Batch:
     `owner` (M,) int64 gives each caption's row in `pixels`.
     """
 
-    pixels: "torch.Tensor"
-    tokens: "torch.Tensor"
-    mask: "torch.Tensor"
-    owner: "torch.Tensor"
+    pixels: torch.Tensor
+    tokens: torch.Tensor
+    mask: torch.Tensor
+    owner: torch.Tensor
 
 
 @dataclass(frozen=True)

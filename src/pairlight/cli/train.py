@@ -56,7 +56,11 @@ def train(
         raise MissingDependency(
             f"{error.name} is not installed; training needs: pip install 'pairlight[train]'"
         ) from None
-    result = run(manifest, chosen, out, resume, overwrite, output, device)
+    try:
+        result = run(manifest, chosen, out, resume, overwrite, output, device)
+    except KeyboardInterrupt:
+        output.say(f"the last whole epoch is in {out}; continue with the same line and --resume")
+        raise
     for warning in plot_curves(result.history, out / "curves.png"):
         output.say(f"note: {warning}")
     best = max(
