@@ -6,19 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pairlight.config import (
-    CONFIG_DIR,
-    AugmentConfig,
-    ModelConfig,
-    Recipe,
-    StageConfig,
-    TrainConfig,
-    describe,
-    field_help,
-    from_dict,
-    load_recipe,
-)
+from pairlight.config import AugmentConfig, ModelConfig, Recipe, StageConfig, TrainConfig
 from pairlight.errors import ConfigError
+from pairlight.recipes import CONFIG_DIR, describe, field_help, from_dict, load_recipe
 
 RECIPES = sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
 
@@ -71,6 +61,14 @@ def test_describe_shows_values_and_help():
         ("stages.1.name=heads", "two stages share a name"),
         ("stages.0.name=a/b", "it names a file"),
         ("stages.0.lr=0", "lr must be positive"),
+        ("stages.0.name=model", "best_model is taken"),
+        ("stages.1.name=HEADS", "two stages share a name"),
+        ("stages.0.batch_size=1", "batch_size must be at least 2"),
+        ("stages.1.image_lr=0", "image_blocks and image_lr go together"),
+        ("stages.².epochs=1", "is not one of 0..1"),
+        ("train.seed=[1", "is no YAML value"),
+        ("train.seed=-1", "seed must not be negative"),
+        ("train.weight_decay=-1", "weight_decay must not be negative"),
         ("stages.0.epochs=0", "epochs must be positive"),
         ("model.embed_dim=0", "embed_dim must be positive"),
         ("model.dropout=1", r"dropout must be in \[0, 1\)"),
@@ -89,7 +87,9 @@ def test_a_wrong_recipe_name_lists_the_choices():
         load_recipe("smal")
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1", "name: 3", b"\xff\xfe".decode("latin1")])
+@pytest.mark.parametrize(
+    "text", ["1: a\nfoo: b", "a: [", "- 1", "name: 3", b"\xff\xfe".decode("latin1")]
+)
 def test_files_that_are_no_recipe(tmp_path, text):
     path = tmp_path / "r.yaml"
     path.write_bytes(text.encode("latin1"))

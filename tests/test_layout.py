@@ -15,7 +15,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A part imports itself or an earlier group; lazy imports count.
 GROUPS = [
     {"errors"},
-    {"types", "config", "files", "threads", "output", "imaging", "sample"},
+    {"types", "config", "files", "threads", "imaging", "sample"},
+    {"recipes", "output"},
     {"data", "models", "losses", "metrics"},
     {"embed"},
     {"train", "plots"},

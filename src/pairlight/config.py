@@ -1,21 +1,13 @@
-"""Holds recipes: frozen dataclasses whose field docstrings are the help, read from YAML."""
+"""Holds recipes as frozen dataclasses; a field's docstring is its help."""
 
-import ast
 import dataclasses
-import inspect
-import textwrap
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
-
-import yaml
 
 from pairlight.errors import ConfigError
 
-CONFIG_DIR = Path(__file__).parent / "configs"
 
-
-def _check(ok: bool, message: str) -> None:
+def check(ok: bool, message: str) -> None:
+    """Raise `ConfigError` with `message` unless `ok`."""
     if not ok:
         raise ConfigError(message)
 
@@ -52,14 +44,12 @@ class ModelConfig:
     """Upper clamp of the logit scale."""
 
     def __post_init__(self) -> None:
-        _check(self.embed_dim > 0, f"model.embed_dim must be positive, got {self.embed_dim}")
-        _check(
-            self.image_size >= 32, f"model.image_size must be at least 32, got {self.image_size}"
-        )
-        _check(self.max_tokens >= 3, f"model.max_tokens must be at least 3, got {self.max_tokens}")
-        _check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), got {self.dropout}")
-        _check(self.init_temperature > 0, "model.init_temperature must be positive")
-        _check(self.max_logit_scale >= 1, "model.max_logit_scale must be at least 1")
+        check(self.embed_dim > 0, f"model.embed_dim must be positive, got {self.embed_dim}")
+        check(self.image_size >= 32, f"model.image_size must be at least 32, got {self.image_size}")
+        check(self.max_tokens >= 3, f"model.max_tokens must be at least 3, got {self.max_tokens}")
+        check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), got {self.dropout}")
+        check(self.init_temperature > 0, "model.init_temperature must be positive")
+        check(self.max_logit_scale >= 1, "model.max_logit_scale must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -78,12 +68,12 @@ class AugmentConfig:
     """Chance that a whole word is left out of a caption."""
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             0 < self.crop_scale <= 1, f"augment.crop_scale must be in (0, 1], got {self.crop_scale}"
         )
         for name in ("flip", "jitter", "token_dropout", "word_dropout"):
             value = getattr(self, name)
-            _check(0 <= value <= 1, f"augment.{name} must be in [0, 1], got {value}")
+            check(0 <= value <= 1, f"augment.{name} must be in [0, 1], got {value}")
 
 
 @dataclass(frozen=True)
@@ -112,13 +102,20 @@ class StageConfig:
     """Share of the stage's steps over which rates rise from zero."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "captions_per_image"):
-            _check(getattr(self, name) > 0, f"stage {self.name}: {name} must be positive")
+        check(self.batch_size >= 2, f"stage {self.name}: batch_size must be at least 2")
+        for name in ("epochs", "captions_per_image"):
+            check(getattr(self, name) > 0, f"stage {self.name}: {name} must be positive")
         for name in ("image_blocks", "text_layers", "image_lr", "text_lr"):
-            _check(getattr(self, name) >= 0, f"stage {self.name}: {name} must not be negative")
-        _check(self.lr > 0, f"stage {self.name}: lr must be positive")
-        _check(0 <= self.warmup < 1, f"stage {self.name}: warmup must be in [0, 1)")
-        _check(
+            check(getattr(self, name) >= 0, f"stage {self.name}: {name} must not be negative")
+        check(self.lr > 0, f"stage {self.name}: lr must be positive")
+        for part, rate in (("image_blocks", "image_lr"), ("text_layers", "text_lr")):
+            check(
+                (getattr(self, part) > 0) == (getattr(self, rate) > 0),
+                f"stage {self.name}: {part} and {rate} go together, both positive or both 0",
+            )
+        check(self.name.lower() != "model", "a stage cannot be named 'model': best_model is taken")
+        check(0 <= self.warmup < 1, f"stage {self.name}: warmup must be in [0, 1)")
+        check(
             self.name.replace("_", "").replace("-", "").isalnum(),
             f"stage name {self.name!r} must be letters, digits, - and _: it names a file",
         )
@@ -153,12 +150,14 @@ class TrainConfig:
     """Threads that load and augment images beside training."""
 
     def __post_init__(self) -> None:
-        _check(self.grad_clip > 0, "train.grad_clip must be positive")
-        _check(self.patience > 0, "train.patience must be positive")
-        _check(self.chunk > 0, "train.chunk must be positive")
-        _check(self.threads > 0, "train.threads must be positive")
-        _check(0 <= self.min_lr <= 1, "train.min_lr must be in [0, 1]")
-        _check(
+        check(self.seed >= 0, "train.seed must not be negative")
+        check(self.weight_decay >= 0, "train.weight_decay must not be negative")
+        check(self.grad_clip > 0, "train.grad_clip must be positive")
+        check(self.patience > 0, "train.patience must be positive")
+        check(self.chunk > 0, "train.chunk must be positive")
+        check(self.threads > 0, "train.threads must be positive")
+        check(0 <= self.min_lr <= 1, "train.min_lr must be in [0, 1]")
+        check(
             self.precision in ("auto", "bf16", "fp16", "fp32"),
             f"unknown train.precision {self.precision!r}; choose from auto, bf16, fp16, fp32",
         )
@@ -180,111 +179,7 @@ class Recipe:
     """Staged unfreezing, in order."""
 
     def __post_init__(self) -> None:
-        _check(len(self.stages) > 0, "a recipe needs at least one stage")
+        check(len(self.stages) > 0, "a recipe needs at least one stage")
         names = [stage.name for stage in self.stages]
-        _check(len(set(names)) == len(names), f"two stages share a name: {', '.join(names)}")
-
-
-def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
-    """Return the named recipe, or the one in a YAML file, with `KEY=VALUE` overrides applied.
-
-    Keys are dotted (`train.seed=1`, `stages.0.epochs=3`). Unknown keys are errors that list the
-    known ones.
-    """
-    known = {path.stem: path for path in sorted(CONFIG_DIR.glob("*.yaml"))}
-    path = known.get(name)
-    if path is None:
-        path = Path(name)
-        if not path.is_file():
-            raise ConfigError(
-                f"unknown recipe {name!r}; choose from {', '.join(known)}, or give a YAML file"
-            )
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a YAML recipe: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping of name, model, augment, train, stages")
-    for override in overrides or []:
-        _override(raw, override)
-    return from_dict(Recipe, raw, where=str(path))
-
-
-def _override(raw: dict, override: str) -> None:
-    """Set one dotted `KEY=VALUE` inside `raw`, in place."""
-    key, equals, value = override.partition("=")
-    _check(bool(equals), f"--set {override!r}: write KEY=VALUE, as in train.seed=1")
-    at: Any = raw
-    *parents, last = key.split(".")
-    for part in parents:
-        if isinstance(at, list):
-            at = at[_index(at, part, key)]
-        else:
-            at = at.setdefault(part, {})
-        _check(isinstance(at, dict | list), f"--set {key}: {part} holds a value, not fields")
-    parsed = yaml.safe_load(value)
-    if isinstance(at, list):
-        at[_index(at, last, key)] = parsed
-    else:
-        at[last] = parsed
-
-
-def _index(items: list, part: str, key: str) -> int:
-    ok = part.isdigit() and int(part) < len(items)
-    _check(ok, f"--set {key}: {part!r} is not one of 0..{len(items) - 1}")
-    return int(part)
-
-
-def from_dict(cls: type, raw: dict, where: str = "recipe") -> Any:
-    """Build the dataclass `cls` from plain values, as `dataclasses.asdict` gives them."""
-    hints = get_type_hints(cls)
-    unknown = sorted(set(raw) - set(hints))
-    if unknown:
-        raise ConfigError(
-            f"{where}: unknown key {unknown[0]!r} in {cls.__name__}; known: {', '.join(hints)}"
-        )
-    return cls(**{key: _coerce(hints[key], raw[key], f"{where}: {key}") for key in raw})
-
-
-def _coerce(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        _check(isinstance(value, dict), f"{where}: expected fields, got {value!r}")
-        return from_dict(hint, value, where)  # type: ignore[arg-type]
-    if get_origin(hint) is tuple:
-        _check(isinstance(value, list | tuple), f"{where}: expected a list, got {value!r}")
-        item = get_args(hint)[0]
-        return tuple(_coerce(item, each, f"{where}.{n}") for n, each in enumerate(value))
-    options = get_args(hint) or (hint,)
-    if value is None and type(None) in options:
-        return None
-    kind = options[0]
-    if kind is float and not isinstance(value, bool):
-        try:
-            return float(value)  # type: ignore[arg-type]  # YAML reads 1e-3 as a string
-        except (TypeError, ValueError):
-            raise ConfigError(f"{where}: expected a number, got {value!r}") from None
-    _check(type(value) is kind, f"{where}: expected {kind.__name__}, got {value!r}")
-    return value
-
-
-def field_help(cls: type) -> dict[str, str]:
-    """Return each field's docstring (the string that follows it in the source)."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
-    found = {}
-    for before, after in zip(body, body[1:], strict=False):
-        if isinstance(before, ast.AnnAssign) and isinstance(after, ast.Expr):
-            found[before.target.id] = " ".join(ast.literal_eval(after.value).split())  # type: ignore[union-attr]
-    return found
-
-
-def describe(recipe: Recipe) -> str:
-    """Return every field of `recipe` with its value and its help, one a line."""
-    lines = [f"name: {recipe.name}"]
-    sections = [("model", recipe.model), ("augment", recipe.augment), ("train", recipe.train)]
-    sections += [(f"stages.{n}", stage) for n, stage in enumerate(recipe.stages)]
-    for prefix, section in sections:
-        help_of = field_help(type(section))
-        for field in dataclasses.fields(section):
-            value = getattr(section, field.name)
-            lines.append(f"{prefix}.{field.name} = {value}\n    {help_of[field.name]}")
-    return "\n".join(lines)
+        distinct = {name.lower() for name in names}  # they name files
+        check(len(distinct) == len(names), f"two stages share a name: {', '.join(names)}")

@@ -25,6 +25,7 @@ Track = Callable[..., Iterable]
 IMAGE_CHUNK = 32
 IMAGE_THREADS = 2
 TEXT_CHUNK = 64
+DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 def pick_device(name: str = "auto") -> str:
@@ -34,6 +35,8 @@ def pick_device(name: str = "auto") -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if torch.device(name).type not in DEVICES:
+            raise RuntimeError
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError):
         raise ModelError(f"device {name!r} is not on this machine; use cpu or auto") from None

@@ -33,12 +33,23 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     _fsync_folder(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; raises `PairlightError` where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PairlightError(f"{path}: cannot make this folder ({error.strerror})") from None
+    if not os.access(path, os.W_OK):
+        raise PairlightError(f"{path}: this folder cannot be written to")
+
+
 def write_text_atomic(path: Path | str, parts: Iterable[str]) -> None:
     """Write pieces of UTF-8 text with `write_atomic`: no reader ever sees half a file."""
 
     def write(aside: Path) -> None:
         with aside.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(parts)
+            # A file name that is no UTF-8 text must not lose us all the rest.
+            file.writelines(each.encode("utf-8", "backslashreplace").decode() for each in parts)
 
     write_atomic(Path(path), write)
 

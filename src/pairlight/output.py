@@ -16,6 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pairlight.errors import PairlightError
+from pairlight.files import make_folder, write_text_atomic
+
 T = TypeVar("T")
 
 
@@ -27,6 +30,11 @@ class Output:
         self.json_to = json_to
         self.stream = sys.stderr if json_to == "-" else sys.stdout
         self.bar_console = Console(stderr=True)
+        if json_to not in (None, "-"):
+            # Found out before the work, not after hours of it.
+            if Path(json_to).is_dir():
+                raise PairlightError(f"--json {json_to}: is a folder; name a file")
+            make_folder(Path(json_to).absolute().parent)
 
     def say(self, text: str = "") -> None:
         """Print one message."""
@@ -41,9 +49,7 @@ class Output:
         if self.json_to == "-":
             print(text)
         else:
-            path = Path(self.json_to)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text + "\n", encoding="utf-8")
+            write_text_atomic(Path(self.json_to), [text, "\n"])
 
     def progress(self) -> Progress:
         """Return a progress bar with ETA; it shows on a terminal only and never when quiet."""
@@ -55,7 +61,8 @@ class Output:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.bar_console,
-            disable=self.quiet or not self.bar_console.is_terminal,
+            # Not `is_terminal`: FORCE_COLOR makes rich take a pipe for a terminal.
+            disable=self.quiet or not sys.stderr.isatty(),
             transient=True,
         )
 

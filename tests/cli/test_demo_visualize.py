@@ -9,10 +9,10 @@ from PIL import Image
 
 from pairlight.cli.demo import summary, write_recipe
 from pairlight.cli.main import app, run
-from pairlight.config import load_recipe
 from pairlight.data.manifest import read_manifest, write_manifest
 from pairlight.errors import ConfigError, DataError
 from pairlight.plots.pictures import draw_pictures, file_name
+from pairlight.recipes import load_recipe
 from pairlight.types import Embeddings
 
 
@@ -191,3 +191,9 @@ def test_demo_from_photos_to_pictures(tmp_path, capsys):
     assert run(app, ["demo", "--out", str(out), "--quiet"]) == 0
     assert capsys.readouterr().out == ""
     shutil.rmtree(out)
+
+
+def test_the_demo_spares_what_is_not_its_own(tmp_path, capsys):
+    (tmp_path / "checkpoints").mkdir()
+    assert run(app, ["demo", "--out", str(tmp_path)]) == 2
+    assert "holds something else already" in capsys.readouterr().err

@@ -62,6 +62,33 @@ def test_our_mistake_is_one_and_says_how_to_see_more(capsys, monkeypatch):
 
 def test_an_interrupt_is_said(capsys):
     assert run(boom(KeyboardInterrupt()), []) == 130
+    assert capsys.readouterr().err == "pairlight: stopped\n"
+
+
+@pytest.mark.parametrize("where", ["folder", "below_a_file"])
+def test_json_that_cannot_be_written_is_told_before_the_work(capsys, tmp_path, where):
+    (tmp_path / "file").touch()
+    target = {"folder": tmp_path, "below_a_file": tmp_path / "file" / "r.json"}[where]
+    assert run(app, ["train", "--show-recipe", "--json", str(target)]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1
+
+
+def test_names_too_long_for_the_file_system(capsys, tmp_path):
+    for argv in (["train", "--recipe", "x" * 300], ["train", "--manifest", "y" * 300]):
+        assert run(app, argv) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_the_terminal_cannot_spell_is_escaped():
+    code = "from pairlight.cli.main import *; run(typer.Typer(), []); print('一只狗')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert r"\u4e00" in done.stdout
 
 
 def test_unknown_commands_and_options_are_the_users(capsys):

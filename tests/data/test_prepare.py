@@ -146,3 +146,19 @@ def test_flickr8k(tmp_path):
     assert report.captions_used == 35000
     twins = ["2851198725_37b6027625", "3050606344_af711c726c"]
     assert report.findings["identical_images"].examples == [twins]
+
+
+def test_clashing_ids_are_all_told_apart(tmp_path):
+    """`C.jpg` wants the id `x`, which is taken; its own path is the id of a third image."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        Image.new("RGB", (8, 8)).save(images / name)
+    captions = tmp_path / "captions.jsonl"
+    ids = {"a.jpg": "c.jpg", "b.jpg": "x", "c.jpg": "x"}
+    lines = [json.dumps({"image": k, "image_id": v, "caption": "A dog."}) for k, v in ids.items()]
+    captions.write_text("\n".join(lines))
+    report = prepare(images, captions, tmp_path / "m.jsonl")
+    assert report.count("renamed_ids") == 1
+    photos = read_manifest(tmp_path / "m.jsonl")
+    assert len({photo.image_id for photo in photos}) == 3

@@ -202,7 +202,7 @@ def test_half_a_surrogate_pair_can_be_written_back(tmp_path):
         (b"a.jpg,A dog runs.\n", "no header line"),
         (b"image,caption\n", "no captions found"),
         (b'[{"image": "a.jpg",\n "caption": }]', "invalid JSON at line 2, column 13"),
-        (b'{"image": "a.jpg", "caption": "b"}\n{"image": \n', "invalid JSON at line 2, column 1"),
+        (b'{"image": "a.jpg", "captions": 3}\n{"image": \n', "no captions found"),
         (b'{"images": []}', "'annotations'"),
         (b'{"a": 1,\n"b": 2}', "not a JSON list"),
         (b'[{"picture": "a.jpg", "words": "b"}]', "keys found: picture, words; looked for"),
@@ -229,3 +229,14 @@ def test_missing_file_and_unknown_format(tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match=r"no \.txt files"):
         read_captions(tmp_path / "none")
+
+
+def test_single_bad_entries_are_noted_and_the_rest_is_read(tmp_path):
+    lines = b'{"image": "a.jpg", "caption": "A dog."}\n{"image": \n{"image": "b.jpg", "caption": "B."}'
+    reading = read_captions(write(tmp_path, lines))
+    assert [pair.image.name for pair in reading.pairs] == ["a.jpg", "b.jpg"]
+    assert "invalid JSON at line 2, column 11" in reading.problems[0]
+    long_cell = b"image,caption\na.jpg,A dog.\nb.jpg,\"" + b"x" * 140_000 + b'"\n'
+    reading = read_captions(write(tmp_path, long_cell))
+    assert [pair.caption for pair in reading.pairs] == ["A dog."]
+    assert "not a table row: field larger than field limit" in reading.problems[0]

@@ -83,6 +83,16 @@ def test_foreign_and_missing_files(tmp_path):
         read_checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize("key", ["model", "text_config", "tokenizer", "state_dict"])
+def test_a_checkpoint_without_its_parts(model, tmp_path, key):
+    save_checkpoint(tmp_path / "m.pth", model)
+    content = torch.load(tmp_path / "m.pth", weights_only=True)
+    del content[key]
+    torch.save(content, tmp_path / "m.pth")
+    with pytest.raises(ModelError, match=f"{key} is missing or damaged"):
+        load_checkpoint(tmp_path / "m.pth")
+
+
 def test_weights_that_do_not_fit(model, tmp_path):
     model.config = dataclasses.replace(model.config, embed_dim=32)
     save_checkpoint(tmp_path / "m.pth", model)

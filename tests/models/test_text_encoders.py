@@ -1,8 +1,12 @@
 """Text encoders: packaged MiniLM, local directories, names, and the tokenizer."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from transformers import T5Config
 
 from pairlight.errors import ConfigError, ModelError
 from pairlight.models.text_encoders import build_text_encoder, rebuild_text_encoder
@@ -58,6 +62,38 @@ def test_names_that_cannot_be_one():
 def test_an_empty_directory_says_what_it_needs(tmp_path):
     with pytest.raises(ModelError, match="it needs config.json, tokenizer.json"):
         build_text_encoder(str(tmp_path))
+
+
+def test_damaged_and_foreign_directories(tiny_bert, tmp_path):
+    """Each is told in one line: cut weights, a list for a configuration, no encoder at all."""
+    for how in ("cut", "list", "t5"):
+        folder = tmp_path / how
+        shutil.copytree(tiny_bert, folder)
+        weights, config = folder / "model.safetensors", folder / "config.json"
+        if how == "cut":
+            weights.write_bytes(weights.read_bytes()[:-100])
+        elif how == "list":
+            config.write_text("[1]")
+        else:
+            T5Config(
+                vocab_size=400, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2
+            ).save_pretrained(folder)
+        with pytest.raises(ModelError) as told:
+            build_text_encoder(str(folder), pretrained=how == "cut")
+        assert "\n" not in str(told.value) and str(folder) in str(told.value)
+
+
+def test_code_in_a_directory_is_not_run(tiny_bert, tmp_path, monkeypatch):
+    folder = tmp_path / "code"
+    shutil.copytree(tiny_bert, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.C", "AutoModel": "own.M"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass C: pass\n")
+    monkeypatch.setattr("builtins.input", lambda *args: "y")
+    with pytest.raises(ModelError):
+        build_text_encoder(str(folder))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_name_out_of_reach_says_how_to_get_it(monkeypatch):

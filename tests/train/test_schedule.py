@@ -1,9 +1,9 @@
 """Rates and parameter groups."""
 
 import pytest
-import torch
 
 from pairlight.config import StageConfig, TrainConfig
+from pairlight.errors import ConfigError
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.train.schedule import make_optimizer, rate_factor, set_rates
 
@@ -36,9 +36,7 @@ def test_parts_have_rates_of_their_own_and_vectors_do_not_decay(tiny_recipe):
     assert id(model.log_scale) in held
 
 
-def test_a_part_of_rate_zero_is_left_out(tiny_recipe):
-    model = DualEncoder.build(tiny_recipe.model)
-    stage = StageConfig(image_blocks=2, text_layers=1, lr=1e-3, image_lr=0, text_lr=1e-4)
-    optimizer = make_optimizer(model.set_trainable(2, 1), stage, TrainConfig())
-    assert {group["part"] for group in optimizer.param_groups} == {"heads", "text"}
-    assert isinstance(optimizer, torch.optim.AdamW)
+def test_blocks_without_a_rate_are_refused():
+    for wrong in ({"image_blocks": 2}, {"text_layers": 1}, {"image_lr": 1e-4}, {"text_lr": 1e-4}):
+        with pytest.raises(ConfigError, match="go together, both positive or both 0"):
+            StageConfig(**wrong)

@@ -11,7 +11,7 @@ import torch
 from pairlight.config import AugmentConfig, StageConfig
 from pairlight.data.manifest import read_manifest
 from pairlight.embed import embed_photos, load_model
-from pairlight.errors import ConfigError, DataError, PairlightError
+from pairlight.errors import ConfigError, DataError, ModelError, PairlightError
 from pairlight.metrics.retrieval import ranks, summary
 from pairlight.models.checkpoint import read_checkpoint
 from pairlight.output import Output
@@ -148,7 +148,47 @@ def test_overwrite_starts_anew(tmp_path, tiny_recipe, sample_manifest):
     second = run(sample_manifest, heads, tmp_path, overwrite=True)
     assert [e["loss"] for e in first.history] == [e["loss"] for e in second.history]
     events = [json.loads(line)["event"] for line in (tmp_path / "log.jsonl").open()]
-    assert events.count("start") == 1
+    assert events.count("start") == 2  # a log is added to, never lost
+    assert len(list((tmp_path / "tensorboard" / "16").iterdir())) == 1
+
+
+@pytest.mark.parametrize("mistake", ["device", "weights"])
+def test_overwrite_harms_nothing_when_the_new_run_cannot_start(
+    tmp_path, tiny_recipe, sample_manifest, mistake
+):
+    heads = dataclasses.replace(tiny_recipe, stages=tiny_recipe.stages[:1])
+    run(sample_manifest, heads, tmp_path)
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    bad_model = dataclasses.replace(heads.model, image_weights="/no/such.pth")
+    wrong = dataclasses.replace(heads, model=bad_model) if mistake == "weights" else heads
+    device = "cuda:99" if mistake == "device" else "cpu"
+    with pytest.raises(ModelError):
+        train(sample_manifest, wrong, tmp_path, overwrite=True, device=device)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_an_out_that_cannot_be_one(tmp_path, tiny_recipe, sample_manifest):
+    (tmp_path / "file").touch()
+    with pytest.raises(PairlightError, match="cannot make this folder"):
+        run(sample_manifest, tiny_recipe, tmp_path / "file")
+
+
+def test_a_best_checkpoint_is_not_resumed_as_a_last_one(
+    tmp_path, tiny_run, tiny_recipe, sample_manifest
+):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last_16.pth").write_bytes(tiny_run[1].best.read_bytes())
+    with pytest.raises(ModelError, match="is no last checkpoint of a run"):
+        run(sample_manifest, tiny_recipe, tmp_path, resume=True)
+
+
+def test_a_history_that_fell_behind_is_made_whole(tmp_path, tiny_recipe, sample_manifest):
+    heads = dataclasses.replace(tiny_recipe, stages=tiny_recipe.stages[:1])
+    done = run(sample_manifest, heads, tmp_path)
+    (tmp_path / "training_history_16.pth").unlink()
+    run(sample_manifest, heads, tmp_path, resume=True)
+    stored = torch.load(tmp_path / "training_history_16.pth", weights_only=True)
+    assert stored["history"] == done.history
 
 
 def test_early_stop_ends_the_stage_and_the_next_starts_from_its_best(

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pairlight.cli.console import JSON, QUIET, Output
+from pairlight.errors import ConfigError
 
 QUERIES = ("a man on a skateboard", "food on a table", "an animal outdoors")
 
@@ -38,6 +39,7 @@ def demo(
     manifest, recipe = out / "manifest.jsonl", out / "recipe.yaml"
     model, results = out / "checkpoints" / "best_model_256.pth", out / "evaluation_results.json"
     captions, images = sample_dir() / "captions.json", sample_dir() / "images"
+    _check_folder(out, recipe)
     looked_for = [word for query in QUERIES for word in ("--query", query)]
     write_recipe(recipe)
     steps = {
@@ -64,6 +66,13 @@ def demo(
     output.json({"evaluation": evaluation, "pictures": pictures, "seconds": seconds})
 
 
+def _check_folder(out: Path, recipe: Path) -> None:
+    """Refuse a folder that holds somebody's own run: the demo writes over what it finds."""
+    ours = recipe.is_file() and "name: demo" in recipe.read_text(encoding="utf-8")
+    if not ours and ((out / "checkpoints").exists() or (out / "manifest.jsonl").exists()):
+        raise ConfigError(f"--out {out}: holds something else already; choose another folder")
+
+
 def _step(ctx: typer.Context, output: Output, title: str, argv: list[str]) -> None:
     """Print a command line, then run just that line."""
     output.say(f"\n{title}\n$ pairlight {shlex.join(argv)}")
@@ -78,8 +87,8 @@ def write_recipe(path: Path) -> None:
     """Write the default recipe's first stage, cut to what a few photos need, as a YAML recipe."""
     import yaml
 
-    from pairlight.config import load_recipe
     from pairlight.files import write_text_atomic
+    from pairlight.recipes import load_recipe
 
     small = load_recipe("small")
     # Small batches give a few photos more steps; a handful to validate on is too few to stop by.

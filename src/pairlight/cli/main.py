@@ -1,5 +1,6 @@
 """Gathers the commands and turns errors into one line and an exit code."""
 
+import io
 import os
 import sys
 
@@ -47,23 +48,26 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(application: typer.Typer, argv: list[str] | None = None) -> int:
     """Run `application` on `argv` (default: the command line) and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A caption that the terminal's encoding lacks must not end hours of work.
+            stream.reconfigure(errors="backslashreplace")
     try:
         application(args=argv, standalone_mode=True)
     except SystemExit as stop:
+        if stop.code == 130:
+            print("pairlight: stopped", file=sys.stderr)
         return stop.code if isinstance(stop.code, int) else 1
     except PairlightError as error:
         print(f"pairlight: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("pairlight: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader (`| head`) has gone; a second flush at exit would complain once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         if os.environ.get("PAIRLIGHT_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.filename is not None:
+            # A file that may not be read, a name that is too long: the user's to mend.
+            print(f"pairlight: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 2
         print(
             f"pairlight: internal error: {type(error).__name__}: {error} "
             "(set PAIRLIGHT_DEBUG=1 for the traceback)",

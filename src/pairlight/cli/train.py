@@ -1,12 +1,13 @@
 """Trains a recipe on a manifest: `pairlight train`."""
 
+import dataclasses
 from pathlib import Path
 
 import typer
 
 from pairlight.cli.console import JSON, QUIET, Output
-from pairlight.config import describe, load_recipe
 from pairlight.errors import ConfigError, MissingDependency
+from pairlight.recipes import describe, load_recipe
 
 
 def train(
@@ -43,7 +44,8 @@ def train(
     overrides = [*set_, *([] if embed_dim is None else [f"model.embed_dim={embed_dim}"])]
     chosen = load_recipe(recipe, overrides)
     if show_recipe:
-        typer.echo(describe(chosen))
+        output.say(describe(chosen))
+        output.json(dataclasses.asdict(chosen))
         return
     if manifest is None:
         raise ConfigError(
@@ -59,8 +61,10 @@ def train(
     try:
         result = run(manifest, chosen, out, resume, overwrite, output, device)
     except KeyboardInterrupt:
-        output.say(f"the last whole epoch is in {out}; continue with the same line and --resume")
+        if (out / "checkpoints" / f"last_{chosen.model.embed_dim}.pth").exists():
+            output.say(f"the last whole epoch is in {out}; continue with --resume")
         raise
+    output.json({"best": str(result.best), "last": str(result.last), "history": result.history})
     for warning in plot_curves(result.history, out / "curves.png"):
         output.say(f"note: {warning}")
     best = max(
@@ -70,4 +74,3 @@ def train(
     )
     output.say(f"best: epoch {best['epoch']} -> {result.best}")
     output.say(f"next: pairlight evaluate --model {result.best} --manifest {manifest}")
-    output.json({"best": str(result.best), "last": str(result.last), "history": result.history})

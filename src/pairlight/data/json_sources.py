@@ -76,7 +76,12 @@ def read_jsonl(path: Path, reading: Reading) -> Iterator[Pair]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             source = f"{path}:{number}"
-            yield from _entry(_parse(line, path, number), source, reading)
+            try:
+                entry = _parse(line, path, number)
+            except DataError as error:
+                reading.problems.append(str(error))
+                continue
+            yield from _entry(entry, source, reading)
 
 
 def _entry(entry: Any, source: str, reading: Reading) -> Iterator[Pair]:
@@ -117,6 +122,8 @@ def _parse(text: str, path: Path, line: int = 1) -> Any:
         ) from None
     except RecursionError:
         raise DataError(f"{path}: invalid JSON: too deeply nested") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"{path}: invalid JSON at line {line}: {error}") from None
 
 
 def _get(entry: Any, key: str) -> Any:

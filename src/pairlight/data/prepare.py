@@ -4,8 +4,9 @@ import hashlib
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from pairlight.data.doctor import Report
@@ -105,7 +106,7 @@ def _entries(
             image_id = pair.image_id
             if image_id in taken:
                 report.add("renamed_ids", {"image": file, "was": image_id})
-                image_id = file
+                image_id = next(name for name in _other_ids(file) if name not in taken)
             taken.add(image_id)
             entries[file] = _Entry(file, image_id, reading.splits.get(name))
         caption = _caption(pair, keep_text, report)
@@ -114,6 +115,12 @@ def _entries(
     return sorted(
         (entry for entry in entries.values() if entry.captions), key=lambda entry: entry.image_id
     )
+
+
+def _other_ids(file: str) -> Iterator[str]:
+    """Yield ids for a file whose own is taken: its path, then its path with a number."""
+    yield file
+    yield from (f"{file}#{number}" for number in count(2))
 
 
 def _caption(pair: Pair, keep_text: bool, report: Report) -> str | None:

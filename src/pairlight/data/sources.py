@@ -67,7 +67,11 @@ def read_table(path: Path, reading: Reading) -> Iterator[Pair]:
         if not row.strip():
             continue
         source = f"{path}:{number}"
-        cells = _cells(row, table)
+        try:
+            cells = _cells(row, table)
+        except csv.Error as error:
+            reading.problem(source, f"not a table row: {error}")
+            continue
         if len(cells) != len(table.columns):
             reading.problem(source, f"{len(cells)} columns, the header has {len(table.columns)}")
             continue

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from pairlight.config import ModelConfig, from_dict
+from pairlight.config import ModelConfig
 from pairlight.errors import ConfigError, ModelError
 from pairlight.files import write_atomic
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.image_encoders import build_image_encoder
 from pairlight.models.text_encoders import rebuild_text_encoder
+from pairlight.recipes import from_dict
 
 FORMAT = "pairlight-checkpoint"
 VERSION = 1
@@ -70,7 +71,11 @@ def read_checkpoint(path: Path, embed_dim: int | None = None) -> dict[str, Any]:
             f"{path}: checkpoint version {content.get('version')} is not {VERSION}; "
             "use the pairlight that wrote it"
         )
-    found = content["model"]["embed_dim"]
+    kinds = {"model": dict, "text_config": dict, "tokenizer": str, "state_dict": dict}
+    for key, kind in kinds.items():
+        if not isinstance(content.get(key), kind):
+            raise ModelError(f"{path}: not a whole checkpoint: {key} is missing or damaged")
+    found = content["model"].get("embed_dim")
     if embed_dim is not None and found != embed_dim:
         raise ModelError(f"{path}: its embed_dim is {found}, not the {embed_dim} asked for")
     return content

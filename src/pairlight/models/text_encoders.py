@@ -69,15 +69,27 @@ def build_text_encoder(name: str, pretrained: bool = True) -> TextEncoder:
     hf_logging.disable_progress_bar()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
-        config = AutoConfig.from_pretrained(folder)
-        if pretrained:
-            bert = AutoModel.from_pretrained(folder, dtype=torch.float32)
-        else:
-            bert = AutoModel.from_config(config)
-    except (OSError, ValueError, KeyError) as error:
+        return _load(folder, pretrained)
+    except ModelError:
+        raise
+    except Exception as error:  # transformers raises many kinds for files that do not fit
         raise ModelError(_how_to_get(name, error)) from None
-    return TextEncoder(bert, _definition(tokenizer, name))
+
+
+def _load(folder: str, pretrained: bool) -> TextEncoder:
+    # A folder's own code is never run, and nobody is asked whether it may be.
+    tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if pretrained:
+        bert = AutoModel.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
+    else:
+        bert = AutoModel.from_config(config)
+    encoder = TextEncoder(bert, _definition(tokenizer, folder))
+    with torch.no_grad():
+        one = torch.ones(1, 2, dtype=torch.long)
+        if encoder.eval()(one, one.bool()).shape != (1, 2, encoder.dim):
+            raise ModelError(f"text encoder {folder!r} gives no hidden state for each token")
+    return encoder.train()
 
 
 def rebuild_text_encoder(config: dict, tokenizer: str) -> TextEncoder:

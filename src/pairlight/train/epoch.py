@@ -120,7 +120,9 @@ def run_epoch(
         total += value
         images_seen += len(images)
         speed = images_seen / (time.perf_counter() - start)
-        report({"loss": value, "grad_norm": norm, "lr": state.rates, "images_per_second": speed})
+        # With fp16 the scaler meets infinite gradients at times, and passes over the step.
+        shown = norm if math.isfinite(norm) else None
+        report({"loss": value, "grad_norm": shown, "lr": state.rates, "images_per_second": speed})
     seconds = time.perf_counter() - start
     return {
         "loss": total / max(1, steps),

@@ -1,6 +1,7 @@
 """Holds one run's files and where it stands: what to start, what to resume, what to refuse."""
 
 import dataclasses
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import torch
 
 from pairlight.config import Recipe, StageConfig
-from pairlight.errors import ConfigError, DataError, PairlightError
-from pairlight.files import write_atomic
+from pairlight.errors import ConfigError, DataError, ModelError, PairlightError
+from pairlight.files import make_folder, write_atomic
 from pairlight.models.checkpoint import read_checkpoint
 
 
@@ -40,9 +41,9 @@ class RunPaths:
         return self.out / f"training_history_{self.embed_dim}.pth"
 
     @property
-    def curves(self) -> Path:
-        """The picture of the history."""
-        return self.out / "curves.png"
+    def board(self) -> Path:
+        """The folder of TensorBoard's files."""
+        return self.out / "tensorboard" / str(self.embed_dim)
 
     @property
     def cache(self) -> Path:
@@ -96,10 +97,17 @@ def open_run(
     """Return the content of the last checkpoint when resuming, None when starting.
 
     An earlier run is never written over unasked, and never continued with another recipe or
-    other data.
+    other data. Nothing is changed yet.
     """
+    make_folder(paths.best.parent)
     if resume and paths.last.exists():
         content = read_checkpoint(paths.last)
+        missing = {"recipe", "data_hash", "history", "steps", "optimizer"} - set(content)
+        if missing:
+            raise ModelError(
+                f"{paths.last}: is no last checkpoint of a run (no {', '.join(sorted(missing))}); "
+                "choose another --out, or --overwrite"
+            )
         _same_recipe(content["recipe"], recipe)
         if content["data_hash"] != data:
             raise DataError(
@@ -111,11 +119,14 @@ def open_run(
         raise PairlightError(
             f"{paths.out}: holds a run already; --resume continues it, --overwrite starts anew"
         )
-    if overwrite:
-        for path in (paths.best, paths.last, paths.history, *map(paths.best_of, recipe.stages)):
-            path.unlink(missing_ok=True)
-        (paths.out / "log.jsonl").unlink(missing_ok=True)
     return None
+
+
+def clear_run(paths: RunPaths, recipe: Recipe) -> None:
+    """Remove an earlier run of the same embed_dim; log.jsonl stays and is added to."""
+    for path in (paths.best, paths.last, paths.history, *map(paths.best_of, recipe.stages)):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(paths.board, ignore_errors=True)
 
 
 def _same_recipe(stored: dict[str, Any], recipe: Recipe) -> None:

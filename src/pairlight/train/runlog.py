@@ -78,17 +78,17 @@ def epoch_line(entry: dict[str, Any]) -> str:
 class RunLog:
     """Appends events to `log.jsonl`, one JSON object a line, and scalars to TensorBoard."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, board: Path):
         from torch.utils.tensorboard import SummaryWriter
 
         folder.mkdir(parents=True, exist_ok=True)
         self._file = (folder / "log.jsonl").open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"))
+        self._board = SummaryWriter(str(board))
 
     def event(self, name: str, **fields: Any) -> None:
         """Write one event with its time (seconds since 1970)."""
         line = {"event": name, "time": round(time.time(), 3), **fields}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
         self._file.flush()
 
     def scalars(self, step: int, values: dict[str, float]) -> None:

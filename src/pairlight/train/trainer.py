@@ -16,7 +16,7 @@ from pairlight.data.manifest import read_manifest
 from pairlight.embed import pick_device
 from pairlight.errors import DataError, choose
 from pairlight.losses import LOSSES
-from pairlight.models.checkpoint import load_checkpoint, save_checkpoint
+from pairlight.models.checkpoint import read_checkpoint, save_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
 from pairlight.train import epoch as epochs
@@ -25,6 +25,7 @@ from pairlight.train.precision import Precision, choose_precision, probe_step
 from pairlight.train.run import (
     Position,
     RunPaths,
+    clear_run,
     entries_of,
     is_best,
     next_position,
@@ -78,14 +79,16 @@ class Trainer:
         self.steps = content["steps"]
         if content["precision"] is not None:
             self.precision = Precision(content["precision"], self.device)
+        # A crash between the two writes at an epoch's end can have left it a line short.
+        save_history(self.paths, self.history, self.recipe)
         self.output.say(f"resuming after epoch {len(self.history)}")
 
     def _run_stage(self, position: Position, optimizer_state: dict | None) -> None:
         stage = self.recipe.stages[position.stage]
         if position.stage and not position.epoch:
             before = self.recipe.stages[position.stage - 1]
-            best, _ = load_checkpoint(self.paths.best_of(before), self.paths.embed_dim)
-            self.model.load_state_dict(best.state_dict())
+            best = read_checkpoint(self.paths.best_of(before), self.paths.embed_dim)
+            self.model.load_state_dict(best["state_dict"])
         # On the device before the optimizer is made: it holds on to the parameters it is given.
         self.model.to(self.device)
         groups = self.model.set_trainable(stage.image_blocks, stage.text_layers)
@@ -271,17 +274,19 @@ def train(
     paths = RunPaths(out, recipe.model.embed_dim)
     resumed = open_run(paths, recipe, data, resume, overwrite)
     torch.manual_seed(recipe.train.seed)
-    model = DualEncoder.build(recipe.model)
-    log = RunLog(out)
+    model, device = DualEncoder.build(recipe.model), pick_device(device)
+    if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
+        clear_run(paths, recipe)
+    log = RunLog(out, paths.board)
     trainer = Trainer(
-        recipe, paths, chosen["train"], chosen["val"], data, pick_device(device), output, log, model
+        recipe, paths, chosen["train"], chosen["val"], data, device, output, log, model
     )
     log.event(
         "resume" if resumed else "start",
         recipe=dataclasses.asdict(recipe),
         data={"manifest": str(manifest), "sha256": data}
         | {name: len(each) for name, each in chosen.items()},
-        device=trainer.device,
+        device=device,
         parameters=sum(p.numel() for p in model.parameters()),
         **environment(),
     )
