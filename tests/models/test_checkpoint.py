@@ -67,7 +67,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, zipped):
     if zipped:
         torch.save(content, path)
     else:
-        path.write_bytes(pickle.dumps(content))
+        path.write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(ModelError, match="bad.pth"):
         read_checkpoint(path)
     assert not sign.exists()

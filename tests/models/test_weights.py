@@ -45,7 +45,7 @@ class Trap:
 def test_code_in_a_pickle_does_not_run(tmp_path):
     sign = tmp_path / "ran"
     bad = tmp_path / "bad.pth"
-    bad.write_bytes(pickle.dumps({"weight": Trap(str(sign))}))
+    bad.write_bytes(pickle.dumps({"weight": Trap(str(sign))}, protocol=2))
     with pytest.raises(ModelError, match="not a readable weight file"):
         read_state_dict(bad)
     assert not sign.exists()
