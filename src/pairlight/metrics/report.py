@@ -116,13 +116,13 @@ def format_report(result: Json) -> str:
     lines = [
         f"{protocol['images']} images, {protocol['captions']} captions, split {protocol['split']}; "
         "percent [95 % interval] (chance)",
-        f"{'':20}{'image to text':>28}{'text to image':>28}",
+        f"{'':14}{'image to text':>32}{'text to image':>32}",
         *(
-            f"{name:20}" + _cell(result, "i2t", name) + _cell(result, "t2i", name)
+            f"{name:14}" + _cell(result, "i2t", name) + _cell(result, "t2i", name)
             for name in RECALLS
         ),
         *(
-            f"{name.replace('_', ' '):20}{result['i2t'][name]:28.1f}{result['t2i'][name]:28.1f}"
+            f"{name.replace('_', ' '):14}{result['i2t'][name]:32.1f}{result['t2i'][name]:32.1f}"
             for name in ("median_rank", "mean_rank")
         ),
         f"rsum {result['rsum']:.1f} [{low:.1f}, {high:.1f}]   loss {result['loss']:.3f} "
@@ -142,7 +142,7 @@ def format_report(result: Json) -> str:
 def _cell(result: Json, side: str, name: str) -> str:
     low, high = result["ci95"][f"{side}_{name}"]
     text = f"{result[side][name]:.1f} [{low:.1f}, {high:.1f}] ({result['chance'][side][name]:.1f})"
-    return f"{text:>28}"
+    return f"{text:>32}"
 
 
 def _loss_chance(protocol: Json) -> float:
