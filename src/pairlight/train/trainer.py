@@ -95,6 +95,8 @@ class Trainer:
         features = self._features(stage)
         dataset = None if features else self._dataset(stage)
         available = len(features[0].images) if features else len(self.train)
+        if available < 2:
+            raise DataError("fewer than two training photos could be read; were they moved?")
         if available < stage.batch_size:
             self.output.say(f"batch size {stage.batch_size} is cut to the {available} photos")
         state = epochs.StageState(
