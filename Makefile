@@ -8,6 +8,7 @@ SOURCES := pyproject.toml constraints.txt
 
 demo: $(VENV)/.train
 	$(BIN)/pairlight demo
+	@echo 'To have the command pairlight at hand: . $(VENV)/bin/activate'
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

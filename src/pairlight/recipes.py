@@ -39,7 +39,7 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
         raise ConfigError(f"{path}: a recipe is a mapping of name, model, augment, train, stages")
     for override in overrides or []:
         _override(raw, override)
-    return from_dict(Recipe, raw, where=str(path))
+    return from_dict(Recipe, raw, where=f"{path.name} with --set" if overrides else str(path))
 
 
 def _override(raw: dict, override: str) -> None:

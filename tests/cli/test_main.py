@@ -185,3 +185,18 @@ def test_the_five_scripts_on_real_photos(flickr8k, tmp_path):
         assert (tmp_path / "checkpoints" / name).is_file()
     for name in ("tsne.png", "similarity_matrix.png"):
         assert (tmp_path / "visualization" / name).is_file()
+
+
+def test_missing_options_and_unknown_commands_are_one_line(capsys):
+    for argv in (["evaluate"], ["prepare", "--images", "x"], ["trian"], ["train", "--nope"]):
+        assert run(app, argv) == 2
+        told = capsys.readouterr().err
+        assert told.startswith("pairlight: ") and told.count("\n") == 1 and "--help" in told
+
+
+def test_resuming_nothing_is_said(capsys, tmp_path, tiny_recipe, sample_manifest):
+    recipe = write_yaml(tiny_recipe, tmp_path / "tiny.yaml")
+    argv = ["train", "--manifest", str(sample_manifest), "--recipe", recipe, "--resume"]
+    argv += ["--out", str(tmp_path / "run"), "--set", "stages.1.epochs=1", "--device", "cpu"]
+    assert run(app, argv) == 0
+    assert f"nothing to resume in {tmp_path / 'run'}" in capsys.readouterr().out

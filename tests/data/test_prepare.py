@@ -1,5 +1,6 @@
 """Checks that prepare uses what is good, reports what is not and writes nothing half."""
 
+import dataclasses
 import json
 import os
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pairlight.data.manifest import read_manifest
+from pairlight.data.manifest import read_manifest, write_manifest
 from pairlight.data.prepare import prepare, report_path
 from pairlight.errors import DataError
 
@@ -162,3 +163,14 @@ def test_clashing_ids_are_all_told_apart(tmp_path):
     assert report.count("renamed_ids") == 1
     photos = read_manifest(tmp_path / "m.jsonl")
     assert len({photo.image_id for photo in photos}) == 3
+
+
+def test_preparing_again_says_that_splits_are_gone(tmp_path):
+    picture(tmp_path / "images" / "a.jpg", 0)
+    (tmp_path / "c.csv").write_text("image,caption\na.jpg,A dog.\n")
+    arguments = tmp_path / "images", tmp_path / "c.csv", tmp_path / "m.jsonl"
+    assert prepare(*arguments).count("lost_splits") == 0
+    photos = read_manifest(tmp_path / "m.jsonl")
+    write_manifest(tmp_path / "m.jsonl", [dataclasses.replace(photos[0], split="train")])
+    report = prepare(*arguments)
+    assert report.count("lost_splits") == 1 and "run split again" in report.summary()

@@ -143,3 +143,18 @@ def test_scoring_1000_by_5000_is_quick():
     start = time.process_time()
     evaluate_embeddings(embeddings, 14.3, "test")
     assert time.process_time() - start < 3  # 0.4 s alone; other programs share the processor
+
+
+def test_small_galleries_and_seen_photos_come_with_a_caution():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(120, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for count, split, words in (
+        (20, "test", "5.0 points"),
+        (120, "train", "was trained on"),
+        (120, "val", "best epoch"),
+    ):
+        found = Embeddings(rows[:count], rows[:count], np.arange(count))
+        assert words in format_report(evaluate_embeddings(found, 10.0, split))
+    whole = format_report(evaluate_embeddings(Embeddings(rows, rows, np.arange(120)), 10.0, "test"))
+    assert "note:" not in whole

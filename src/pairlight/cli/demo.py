@@ -25,7 +25,7 @@ def demo(
     """Walk through prepare, split, train, evaluate and visualize on 35 bundled photos.
 
     Each step is an ordinary command, printed before it runs, so that you can repeat it with your
-    own photos. Takes a few minutes on two cores and downloads nothing.
+    own photos. Takes under a minute on two cores and downloads nothing.
 
     \b
     Examples:

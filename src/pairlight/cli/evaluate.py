@@ -48,6 +48,7 @@ def evaluate(
       pairlight evaluate --model checkpoints/best_model_256.pth --images photos \\
         --captions captions.csv --json -
     """
+    from pairlight.data.doctor import plainly
     from pairlight.data.manifest import read_split
     from pairlight.embed import embed_photos, load_model
     from pairlight.metrics.report import evaluate_embeddings, format_report
@@ -65,7 +66,9 @@ def evaluate(
     result = evaluate_embeddings(embeddings, loaded.logit_scale, split, seed)
     output.say(format_report(result))
     for what, found in left_out.items():
-        output.say(f"left out: {found['count']} {what.replace('_', ' ')}: {found['examples'][0]}")
+        output.say(
+            f"left out: {found['count']} {what.replace('_', ' ')}: {plainly(found['examples'][0])}"
+        )
     facts = ("name", "embed_dim", "parameters", "sha256")
     described = {fact: getattr(loaded, fact) for fact in facts}
     output.json({"model": described, **result, **({"left_out": left_out} if left_out else {})})

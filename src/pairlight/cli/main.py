@@ -53,15 +53,15 @@ def run(application: typer.Typer, argv: list[str] | None = None) -> int:
             # A caption that the terminal's encoding lacks must not end hours of work.
             stream.reconfigure(errors="backslashreplace")
     try:
-        application(args=argv, standalone_mode=True)
+        code = application(args=argv, standalone_mode=False)
     except SystemExit as stop:
-        if stop.code == 130:
-            print("pairlight: stopped", file=sys.stderr)
         return stop.code if isinstance(stop.code, int) else 1
     except PairlightError as error:
         print(f"pairlight: {error}", file=sys.stderr)
         return 2
     except Exception as error:
+        if hasattr(error, "format_message"):  # a wrong command or option, found by Typer
+            return _usage(error)
         if os.environ.get("PAIRLIGHT_DEBUG"):
             raise
         if isinstance(error, OSError) and error.filename is not None:
@@ -74,4 +74,16 @@ def run(application: typer.Typer, argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    return 0
+    if code == 130:
+        print("pairlight: stopped", file=sys.stderr)
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error) -> int:
+    if error.ctx is not None and "NoArgs" in type(error).__name__:
+        error.show()  # `pairlight` alone asks for the help
+    else:
+        where = error.ctx.command_path if error.ctx is not None else "pairlight"
+        message = " ".join(error.format_message().split())
+        print(f"pairlight: {message.rstrip('.')}; see {where} --help", file=sys.stderr)
+    return error.exit_code

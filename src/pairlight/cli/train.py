@@ -62,7 +62,9 @@ def train(
         result = run(manifest, chosen, out, resume, overwrite, output, device)
     except KeyboardInterrupt:
         if (out / "checkpoints" / f"last_{chosen.model.embed_dim}.pth").exists():
-            output.say(f"the last whole epoch is in {out}; continue with --resume")
+            output.say(
+                f"the last whole epoch is in {out}; continue with the same command and --resume"
+            )
         raise
     output.json({"best": str(result.best), "last": str(result.last), "history": result.history})
     for warning in plot_curves(result.history, out / "curves.png"):

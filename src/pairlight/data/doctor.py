@@ -10,7 +10,7 @@ _EXAMPLES = 5
 # Every finding there can be and what it means; the report names only those that occur.
 FINDINGS = {
     "bad_entries": "entries of the captions file that could not be read; they are left out",
-    "absent_images": "images that captions name but the folder has not; their captions are unused",
+    "absent_images": "images that captions name but the folder lacks; their captions are unused",
     "ambiguous_images": "names that fit several files, or several names one file; none is guessed",
     "outside_images": "names that lead outside the images folder; they are refused",
     "unreadable_images": "image files that do not open; they are left out with their captions",
@@ -19,6 +19,7 @@ FINDINGS = {
     "one_word_captions": "captions of a single word; they are kept, but teach little",
     "repeated_captions": "captions that an image has twice; they are kept",
     "identical_images": "groups of files with the same bytes; a ratio split keeps each together",
+    "lost_splits": "images that had a split in the manifest before; run split again",
     "renamed_ids": "images whose id was taken by another; the id is their path instead",
 }
 
@@ -118,7 +119,7 @@ class Report:
             lines.append(f"cleaned   {found.count} x {kind}: {_change(first)}")
         for kind, found in self.findings.items():
             lines.append(f"finding   {found.count} {kind.replace('_', ' ')}: {FINDINGS[kind]}")
-            lines.append(f"          e.g. {_short(str(found.examples[0]))}")
+            lines.append(f"          e.g. {_short(plainly(found.examples[0]))}")
         return "\n".join(lines)
 
 
@@ -127,6 +128,13 @@ def _plain(findings: dict[str, Finding], meaning: dict[str, str]) -> Json:
         kind: {"count": found.count, "meaning": meaning[kind], "examples": found.examples}
         for kind, found in findings.items()
     }
+
+
+def plainly(example: object) -> str:
+    """Return one example of a finding in words."""
+    if isinstance(example, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in example.items())
+    return ", ".join(example) if isinstance(example, list) else str(example)
 
 
 def _change(example: Json) -> str:

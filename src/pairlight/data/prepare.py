@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pairlight.data.doctor import Report
 from pairlight.data.locate import ABSENT, AMBIGUOUS, OUTSIDE, ImageFolder
-from pairlight.data.manifest import write_manifest
+from pairlight.data.manifest import read_records, write_manifest
 from pairlight.files import write_text_atomic
 from pairlight.threads import in_threads, untracked
 from pairlight.data.reading import Reading
@@ -71,6 +71,8 @@ def prepare(
     if not photos:
         raise DataError(_nothing_left(report))
     _count(photos, report)
+    for image_id in _splits_lost(out, photos):
+        report.add("lost_splits", image_id)
     report.seconds = time.perf_counter() - start
     write_manifest(out, photos)
     text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
@@ -195,6 +197,15 @@ def _count(photos: list[Photo], report: Report) -> None:
             report.add("identical_images", ids)
     splits = Counter(photo.split for photo in photos)
     report.splits = {name: splits[name] for name in SPLITS if splits[name]}
+
+
+def _splits_lost(out: Path, photos: list[Photo]) -> list[str]:
+    """Return the ids of photos that have a split in the manifest about to be replaced."""
+    try:
+        before = {photo.image_id for photo, _ in read_records(out) if photo.split is not None}
+    except DataError:
+        return []
+    return [photo.image_id for photo in photos if photo.split is None and photo.image_id in before]
 
 
 def _nothing_left(report: Report) -> str:

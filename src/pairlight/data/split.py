@@ -76,8 +76,8 @@ class SplitReport:
             lines.append(f"  across splits, official lists are not altered: {', '.join(group)}")
         notes = {
             "images in none of the lists, they get no split": self.unassigned,
-            "lists that are not there": self.missing_lists,
-            "listed images that the manifest has not": self.unknown_names,
+            "official lists not found": self.missing_lists,
+            "listed images that the manifest lacks": self.unknown_names,
             "images that could not be opened for comparison": self.unopened,
         }
         for words, items in notes.items():

@@ -8,6 +8,8 @@ from pairlight.errors import DataError
 from pairlight.metrics import bootstrap, geometry, retrieval
 from pairlight.types import Embeddings, Json
 
+# Below this many images the intervals themselves can no longer be trusted.
+SMALL_GALLERY = 100
 LOSS_BATCH = 128
 RECALLS = ("R@1", "R@5", "R@10")
 
@@ -131,12 +133,26 @@ def format_report(result: Json) -> str:
         f"modality gap {result['modality_gap']:.3f}",
         "seconds: " + ", ".join(f"{what} {_number(s, 2)}" for what, s in result["seconds"].items()),
     ]
+    lines += _cautions(protocol)
     if protocol["images_without_captions"]:
         lines.append(f"{protocol['images_without_captions']} images without captions: gallery only")
     if result["skipped"]:
         some = ", ".join(result["skipped"][:3]) + (" ..." if len(result["skipped"]) > 3 else "")
         lines.append(f"{len(result['skipped'])} images skipped, they would not open: {some}")
     return "\n".join(lines)
+
+
+def _cautions(protocol: Json) -> list[str]:
+    """Return what keeps these numbers from meaning what they seem to."""
+    cautions = []
+    if protocol["images"] < SMALL_GALLERY:
+        share = 100 / protocol["images"]
+        cautions.append(f"note: a gallery this small says little; one image is {share:.1f} points")
+    if protocol["split"] == "train":
+        cautions.append("note: the model was trained on these photos; new ones score lower")
+    if protocol["split"] == "val":
+        cautions.append("note: training chose its best epoch by val; new photos score a bit lower")
+    return cautions
 
 
 def _cell(result: Json, side: str, name: str) -> str:

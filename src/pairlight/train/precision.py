@@ -52,6 +52,12 @@ def choose_precision(
     return Precision(best, device), seconds
 
 
+def describe_choice(precision: Precision, seconds: dict[str, float]) -> str:
+    """Return one line for people of what `choose_precision` gave."""
+    timed = ", ".join(f"{name} {value:.2f} s a step" for name, value in seconds.items())
+    return f"precision: {precision.name}" + (f" ({timed})" if timed else "")
+
+
 def probe_step(model: DualEncoder, count: int, precision: Precision) -> None:
     """Run `count` blank images and 16-token captions forward and backward; keep no gradient."""
     size = model.config.image_size

@@ -21,7 +21,7 @@ from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
 from pairlight.train import epoch as epochs
 from pairlight.train.features import Features, split_features
-from pairlight.train.precision import Precision, choose_precision, probe_step
+from pairlight.train.precision import Precision, choose_precision, describe_choice, probe_step
 from pairlight.train.run import (
     Position,
     RunPaths,
@@ -121,6 +121,8 @@ class Trainer:
                 position.stage, state.epoch_in_stage + 1
             ):
                 break
+        if len(entries_of(self.history, stage)) < stage.epochs:
+            self.output.say(f"stage {stage.name} stops early: rsum no longer rises")
 
     def _features(self, stage: StageConfig) -> tuple[Features, Features | None] | None:
         """Return train and validation features when nothing under the heads will change."""
@@ -159,9 +161,8 @@ class Trainer:
             self.precision, seconds = choose_precision(
                 asked, self.device, partial(probe_step, self.model, self.recipe.train.chunk)
             )
-            rounded = {name: round(value, 3) for name, value in seconds.items()}
-            self.log.event("precision", chosen=self.precision.name, seconds_a_step=rounded)
-            self.output.say(f"precision: {self.precision.name} {rounded or ''}".rstrip())
+            self.log.event("precision", chosen=self.precision.name, seconds_a_step=seconds)
+            self.output.say(describe_choice(self.precision, seconds))
         return self.precision
 
     def _run_epoch(self, state: epochs.StageState, features, dataset) -> None:
@@ -275,6 +276,8 @@ def train(
     data = data_hash([*chosen["train"], *chosen["val"]])
     paths = RunPaths(out, recipe.model.embed_dim)
     resumed = open_run(paths, recipe, data, resume, overwrite)
+    if resume and resumed is None:
+        output.say(f"nothing to resume in {out}: starting from the beginning")
     torch.manual_seed(recipe.train.seed)
     model, device = DualEncoder.build(recipe.model), pick_device(device)
     if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
@@ -283,15 +286,10 @@ def train(
     trainer = Trainer(
         recipe, paths, chosen["train"], chosen["val"], data, device, output, log, model
     )
-    log.event(
-        "resume" if resumed else "start",
-        recipe=dataclasses.asdict(recipe),
-        data={"manifest": str(manifest), "sha256": data}
-        | {name: len(each) for name, each in chosen.items()},
-        device=device,
-        parameters=sum(p.numel() for p in model.parameters()),
-        **environment(),
-    )
+    counts = {name: len(each) for name, each in chosen.items()}
+    facts = {"device": device, "parameters": sum(p.numel() for p in model.parameters())}
+    facts |= {"data": {"manifest": str(manifest), "sha256": data, **counts}, **environment()}
+    log.event("resume" if resumed else "start", recipe=dataclasses.asdict(recipe), **facts)
     try:
         trainer.run(resumed)
     finally:
