@@ -200,3 +200,15 @@ def test_resuming_nothing_is_said(capsys, tmp_path, tiny_recipe, sample_manifest
     argv += ["--out", str(tmp_path / "run"), "--set", "stages.1.epochs=1", "--device", "cpu"]
     assert run(app, argv) == 0
     assert f"nothing to resume in {tmp_path / 'run'}" in capsys.readouterr().out
+
+
+def test_without_torch_training_says_what_to_install(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from pairlight.cli.main import app, run\n"
+        f"sys.exit(run(app, ['train', '--manifest', {str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "torch is not installed; training needs: pip install 'pairlight[train]'" in done.stderr

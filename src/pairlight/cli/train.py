@@ -52,12 +52,13 @@ def train(
             "--manifest is missing; make one with: pairlight prepare, pairlight split"
         )
     try:
-        from pairlight.plots.curves import plot_curves
         from pairlight.train.trainer import train as run
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"{error.name} is not installed; training needs: pip install 'pairlight[train]'"
         ) from None
+    from pairlight.plots.curves import plot_curves
+
     try:
         result = run(manifest, chosen, out, resume, overwrite, output, device)
     except KeyboardInterrupt:
