@@ -52,6 +52,7 @@ def train(
             "--manifest is missing; make one with: pairlight prepare, pairlight split"
         )
     try:
+        from pairlight.train.run import RunPaths, rsum_of
         from pairlight.train.trainer import train as run
     except ModuleNotFoundError as error:
         raise MissingDependency(
@@ -62,7 +63,7 @@ def train(
     try:
         result = run(manifest, chosen, out, resume, overwrite, output, device)
     except KeyboardInterrupt:
-        if (out / "checkpoints" / f"last_{chosen.model.embed_dim}.pth").exists():
+        if RunPaths(out, chosen.model.embed_dim).last.exists():
             output.say(
                 f"the last whole epoch is in {out}; continue with the same command and --resume"
             )
@@ -70,10 +71,6 @@ def train(
     output.json({"best": str(result.best), "last": str(result.last), "history": result.history})
     for warning in plot_curves(result.history, out / "curves.png"):
         output.say(f"note: {warning}")
-    best = max(
-        (entry for entry in result.history if entry["val"]),
-        key=lambda entry: entry["val"]["rsum"],
-        default=result.history[-1],
-    )
+    best = max(result.history, key=rsum_of)
     output.say(f"best: epoch {best['epoch']} -> {result.best}")
     output.say(f"next: pairlight evaluate --model {result.best} --manifest {manifest}")

@@ -43,11 +43,10 @@ def read_split(path: Path | str, split: str | None) -> tuple[list[Photo], str]:
 
     `all` takes every photo; without a name it is test, or val when the manifest has no test.
     """
-    if split == "all":
-        return read_manifest(path), split
+    photos = read_manifest(path)
     if split is None:
-        split = "test" if any(each.split == "test" for each in read_manifest(path)) else "val"
-    return read_manifest(path, split), split
+        split = "test" if any(photo.split == "test" for photo in photos) else "val"
+    return photos if split == "all" else _of_split(photos, split, Path(path)), split
 
 
 def read_records(path: Path | str) -> list[tuple[Photo, Json]]:

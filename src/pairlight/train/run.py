@@ -97,7 +97,7 @@ def open_run(
     """Return the content of the last checkpoint when resuming, None when starting.
 
     An earlier run is never written over unasked, and never continued with another recipe or
-    other data. Nothing is changed yet.
+    other data. Nothing of it is changed yet; the folder for checkpoints is made.
     """
     make_folder(paths.best.parent)
     if resume and paths.last.exists():

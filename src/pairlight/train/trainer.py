@@ -279,7 +279,8 @@ def train(
     if resume and resumed is None:
         output.say(f"nothing to resume in {out}: starting from the beginning")
     torch.manual_seed(recipe.train.seed)
-    model, device = DualEncoder.build(recipe.model), pick_device(device)
+    device = pick_device(device)
+    model = DualEncoder.build(recipe.model)
     if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
         clear_run(paths, recipe)
     log = RunLog(out, paths.board)
