@@ -31,9 +31,9 @@ class ModelConfig:
     max_tokens: int = 40
     """Captions are cut to this many tokens, the two special ones included."""
     image_pooling: str = "mean"
-    """How regions become one vector: mean or max."""
+    """How regions become one vector: mean, max, attention or gpo (the last two are learned)."""
     text_pooling: str = "mean"
-    """How tokens become one vector: mean, max or cls."""
+    """How tokens become one vector: mean, max, cls, attention or gpo."""
     projection: str = "mlp"
     """Projection head: linear, or mlp (residual, two layers)."""
     dropout: float = 0.1
@@ -66,14 +66,19 @@ class AugmentConfig:
     """Chance that a token is replaced by the mask token."""
     word_dropout: float = 0.0
     """Chance that a whole word is left out of a caption."""
+    region_dropout: float = 0.0
+    """Largest share of an image's regions that is left out before pooling."""
+    seed: int = 0
+    """Seed of views kept on disk, so that runs with several train.seed can share them."""
 
     def __post_init__(self) -> None:
         check(
             0 < self.crop_scale <= 1, f"augment.crop_scale must be in (0, 1], got {self.crop_scale}"
         )
-        for name in ("flip", "jitter", "token_dropout", "word_dropout"):
+        for name in ("flip", "jitter", "token_dropout", "word_dropout", "region_dropout"):
             value = getattr(self, name)
             check(0 <= value <= 1, f"augment.{name} must be in [0, 1], got {value}")
+        check(self.seed >= 0, "augment.seed must not be negative")
 
 
 @dataclass(frozen=True)
@@ -100,12 +105,15 @@ class StageConfig:
     """Peak learning rate of the unfrozen text layers."""
     warmup: float = 0.1
     """Share of the stage's steps over which rates rise from zero."""
+    views: int = 0
+    """Augmented views of each photo that go through the frozen blocks once and are kept on disk;
+    epochs take turns with them. 0: a new view an epoch (in a frozen stage photos as they are)."""
 
     def __post_init__(self) -> None:
         check(self.batch_size >= 2, f"stage {self.name}: batch_size must be at least 2")
         for name in ("epochs", "captions_per_image"):
             check(getattr(self, name) > 0, f"stage {self.name}: {name} must be positive")
-        for name in ("image_blocks", "text_layers", "image_lr", "text_lr"):
+        for name in ("image_blocks", "text_layers", "image_lr", "text_lr", "views"):
             check(getattr(self, name) >= 0, f"stage {self.name}: {name} must not be negative")
         check(self.lr > 0, f"stage {self.name}: lr must be positive")
         for part, rate in (("image_blocks", "image_lr"), ("text_layers", "text_lr")):
@@ -133,7 +141,22 @@ class TrainConfig:
     seed: int = 0
     """Seed of every random choice."""
     loss: str = "info_nce"
-    """info_nce: symmetric InfoNCE in which captions of one image are joint positives."""
+    """info_nce, or sigmoid; captions of one image are joint positives in both."""
+    hard_negatives: float = 0.0
+    """Weight of the triplet loss on the hardest negative of the batch, added to the loss."""
+    hard_negatives_after: int = 1
+    """Epochs of a stage without hard negatives, which mislead a model that knows nothing yet."""
+    caption_pairs: float = 0.0
+    """Weight of the loss among captions alone: those of one image belong together."""
+    soft_targets: float = 0.0
+    """Share of the loss whose targets are softened by how alike captions are to the text encoder
+    before training."""
+    soft_temperature: float = 0.05
+    """Temperature of the softened targets; lower is harder."""
+    scale_rate: float = 1.0
+    """The logit scale's learning rate, as a multiple of the heads'."""
+    ema: float = 0.0
+    """Decay of a running average of the weights, which is validated and kept; 0: the weights."""
     weight_decay: float = 0.05
     """AdamW weight decay; biases, norms and the logit scale are exempt."""
     grad_clip: float = 1.0
@@ -153,6 +176,11 @@ class TrainConfig:
         check(self.seed >= 0, "train.seed must not be negative")
         check(self.weight_decay >= 0, "train.weight_decay must not be negative")
         check(self.grad_clip > 0, "train.grad_clip must be positive")
+        for name in ("hard_negatives", "hard_negatives_after", "caption_pairs", "scale_rate"):
+            check(getattr(self, name) >= 0, f"train.{name} must not be negative")
+        check(0 <= self.soft_targets <= 1, "train.soft_targets must be in [0, 1]")
+        check(self.soft_temperature > 0, "train.soft_temperature must be positive")
+        check(0 <= self.ema < 1, f"train.ema must be in [0, 1), got {self.ema}")
         check(self.patience > 0, "train.patience must be positive")
         check(self.chunk > 0, "train.chunk must be positive")
         check(self.threads > 0, "train.threads must be positive")

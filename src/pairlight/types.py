@@ -48,13 +48,15 @@ class Batch:
     """What one training step sees: B images and their M captions.
 
     `pixels` (B, 3, H, W) uint8; `tokens` (M, L) int64 and `mask` (M, L) bool;
-    `owner` (M,) int64 gives each caption's row in `pixels`.
+    `owner` (M,) int64 gives each caption's row in `pixels`, `captions` (M,) int64 its number
+    among all captions of the split.
     """
 
     pixels: torch.Tensor
     tokens: torch.Tensor
     mask: torch.Tensor
     owner: torch.Tensor
+    captions: torch.Tensor
 
 
 @dataclass(frozen=True)

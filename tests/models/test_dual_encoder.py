@@ -7,7 +7,7 @@ import torch
 
 from pairlight.errors import ConfigError
 from pairlight.models.dual_encoder import DualEncoder
-from pairlight.models.pooling import cls_pool, max_pool, mean_pool
+from pairlight.models.pooling import ClsPool, MaxPool, MeanPool
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ def test_freezing_again_trains_the_heads_only(model):
     model.set_trainable(3, 2)
     groups = model.set_trainable(0, 0)
     assert groups["image"] == groups["text"] == []
-    heads = {id(p) for p in groups["heads"]}
+    heads = {id(p) for p in groups["heads"] + groups["scale"]}
     assert {id(p) for p in model.parameters() if p.requires_grad} == heads
 
 
 def test_pooling_minds_the_mask():
     x = torch.tensor([[[1.0, -5.0], [3.0, -1.0], [9.0, 9.0]]])
     mask = torch.tensor([[True, True, False]])
-    assert mean_pool(x, mask).tolist() == [[2.0, -3.0]]
-    assert max_pool(x, mask).tolist() == [[3.0, -1.0]]
-    assert cls_pool(x, mask).tolist() == [[1.0, -5.0]]
+    assert MeanPool()(x, mask).tolist() == [[2.0, -3.0]]
+    assert MaxPool()(x, mask).tolist() == [[3.0, -1.0]]
+    assert ClsPool()(x, mask).tolist() == [[1.0, -5.0]]

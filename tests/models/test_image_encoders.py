@@ -110,3 +110,29 @@ def test_weights_out_of_reach_say_how_to_get_them(monkeypatch):
     monkeypatch.setattr(torchvision.models, "get_model", no_network)
     with pytest.raises(ModelError, match="model.image_weights=FILE"):
         build_image_encoder("resnet50")
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet50", "timm:test_efficientnet"])
+def test_lower_and_upper_make_the_whole(name):
+    encoder = build_image_encoder(name, 64, pretrained=False)
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    assert encoder.divisible
+    with torch.no_grad():
+        want = encoder(pixels)
+        for blocks in (0, 1, 3, len(encoder.blocks)):
+            found = encoder.upper(encoder.lower(pixels, blocks), blocks)
+            assert torch.allclose(found, want, atol=1e-5)
+
+
+def test_lower_never_reaches_the_trained_blocks():
+    encoder = build_image_encoder("timm:test_efficientnet", 64, pretrained=False)
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        before = encoder.lower(pixels, 2)
+        for parameter in (p for block in encoder.blocks[-2:] for p in block.parameters()):
+            parameter.add_(1)
+        assert torch.equal(encoder.lower(pixels, 2), before)
+
+
+def test_a_network_of_unknown_order_is_not_divided():
+    assert not build_image_encoder("timm:test_vit", 160, pretrained=False).divisible

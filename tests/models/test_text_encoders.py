@@ -118,3 +118,15 @@ def test_tokens_are_cut_and_keep_their_words(minilm):
 def test_not_a_tokenizer():
     with pytest.raises(ModelError, match="not a tokenizer.json"):
         Tokenizer("{}", 8)
+
+
+def test_lower_and_upper_make_the_whole(tiny_bert):
+    encoder = build_text_encoder(str(tiny_bert)).eval()
+    tokens = torch.randint(5, 90, (3, 7))
+    mask = torch.arange(7) < torch.tensor([[7], [4], [2]])
+    assert encoder.divisible
+    with torch.no_grad():
+        want = encoder(tokens, mask)
+        for layers in (0, 1, 2):
+            found = encoder.upper(encoder.lower(tokens, mask, layers), mask, layers)
+            assert torch.allclose(found[mask], want[mask], atol=1e-5)

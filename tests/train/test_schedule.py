@@ -25,8 +25,15 @@ def test_one_step_in_all():
 def test_parts_have_rates_of_their_own_and_vectors_do_not_decay(tiny_recipe):
     model = DualEncoder.build(tiny_recipe.model)
     stage = StageConfig(image_blocks=2, text_layers=1, lr=1e-3, image_lr=2e-4, text_lr=1e-4)
-    optimizer = make_optimizer(model.set_trainable(2, 1), stage, TrainConfig(weight_decay=0.05))
-    assert set_rates(optimizer, 0.5) == {"heads": 5e-4, "image": 1e-4, "text": 5e-5}
+    optimizer = make_optimizer(
+        model.set_trainable(2, 1), stage, TrainConfig(weight_decay=0.05, scale_rate=2)
+    )
+    assert set_rates(optimizer, 0.5) == {
+        "heads": 5e-4,
+        "scale": 1e-3,
+        "image": 1e-4,
+        "text": 5e-5,
+    }
     for group in optimizer.param_groups:
         decays = {parameter.ndim >= 2 for parameter in group["params"]}
         assert len(decays) == 1

@@ -23,6 +23,11 @@ def train(
     show_recipe: bool = typer.Option(
         False, "--show-recipe", help="Print every field of the recipe with its meaning, and stop."
     ),
+    cache: Path = typer.Option(
+        None,
+        help="Folder to keep what frozen parts give, for runs to come; default: OUT/cache, removed "
+        "when the run is complete.",
+    ),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
     json_to: str = JSON,
     quiet: bool = QUIET,
@@ -61,7 +66,7 @@ def train(
     from pairlight.plots.curves import plot_curves
 
     try:
-        result = run(manifest, chosen, out, resume, overwrite, output, device)
+        result = run(manifest, chosen, out, resume, overwrite, output, device, cache)
     except KeyboardInterrupt:
         if RunPaths(out, chosen.model.embed_dim).last.exists():
             output.say(

@@ -11,8 +11,9 @@ from pairlight.errors import DataError
 from pairlight.imaging import open_image
 from pairlight.types import Photo
 
-# One item: pixels (S, S, 3) uint8 and the token ids of its captions; None for a lost image.
-Item = tuple[np.ndarray, list[list[int]]] | None
+# One item: pixels (S, S, 3) uint8, and the number among all captions and the token ids of each
+# caption drawn; None for a lost image.
+Item = tuple[np.ndarray, list[tuple[int, list[int]]]] | None
 
 
 class CaptionedPhotos:
@@ -35,6 +36,7 @@ class CaptionedPhotos:
         self.photos, self.tokens, self.mask_id = photos, tokens, mask_id
         self.size, self.config, self.seed = size, config, seed
         self.captions_per_image = captions_per_image
+        self._first = np.cumsum([0, *(len(photo.captions) for photo in photos)])
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -46,16 +48,32 @@ class CaptionedPhotos:
         chosen = draw_captions(len(photo.captions), self.captions_per_image, rng)
         flip_allowed = not names_a_side([photo.captions[n] for n in chosen])
         try:
-            # A crop of `crop_scale` of the area must still hold `size` pixels a side.
-            image = open_image(photo.image, round(self.size / self.config.crop_scale**0.5))
+            pixels = _varied(photo, self.size, self.config, flip_allowed, rng)
         except DataError:
             return None
-        pixels = augment_image(image, self.size, self.config, flip_allowed, rng)
-        ids = []
+        captions = []
         for n in chosen:
             each = self.tokens[index][n]
-            ids.append(augment_tokens(each.ids, each.words, self.mask_id, self.config, rng))
-        return pixels, ids
+            ids = augment_tokens(each.ids, each.words, self.mask_id, self.config, rng)
+            captions.append((int(self._first[index]) + n, ids))
+        return pixels, captions
+
+
+def augmented_view(
+    photo: Photo, size: int, config: AugmentConfig, view: int, index: int
+) -> np.ndarray:
+    """Return pixels (size, size, 3) uint8 of a view that any of the photo's captions may meet.
+
+    Varied by (`config.seed`, view, index) alone. Raises `DataError` for a lost image.
+    """
+    rng = np.random.default_rng([config.seed, view, index, 2])
+    return _varied(photo, size, config, not names_a_side(list(photo.captions)), rng)
+
+
+def _varied(photo: Photo, size: int, config: AugmentConfig, flip: bool, rng) -> np.ndarray:
+    # A crop of `crop_scale` of the area must still hold `size` pixels a side.
+    image = open_image(photo.image, round(size / config.crop_scale**0.5))
+    return augment_image(image, size, config, flip, rng)
 
 
 def draw_captions(available: int, wanted: int, rng: np.random.Generator) -> list[int]:

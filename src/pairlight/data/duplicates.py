@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pairlight.threads import in_threads, untracked
 from pairlight.errors import DataError
 from pairlight.imaging import open_image
+from pairlight.threads import in_threads, untracked
 from pairlight.types import Photo
 
 # Among Flickr8k's 7,000 photos the nearest pair of different pictures is 5 bits apart.

@@ -22,10 +22,11 @@ def collate(items: list[Item], pad: Pad) -> Batch | None:
     if len(good) < 2:
         return None
     pixels = torch.from_numpy(np.stack([pixels for pixels, _ in good])).permute(0, 3, 1, 2)
-    ids = [each for _, captions in good for each in captions]
+    drawn = [each for _, captions in good for each in captions]
     counts = torch.tensor([len(captions) for _, captions in good])
-    tokens, mask = pad(ids)
-    return Batch(pixels, tokens, mask, torch.repeat_interleave(torch.arange(len(good)), counts))
+    owner = torch.repeat_interleave(torch.arange(len(good)), counts)
+    tokens, mask = pad([ids for _, ids in drawn])
+    return Batch(pixels, tokens, mask, owner, torch.tensor([number for number, _ in drawn]))
 
 
 def epoch_loader(

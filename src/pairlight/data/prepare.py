@@ -12,13 +12,13 @@ from pathlib import Path
 from pairlight.data.doctor import Report
 from pairlight.data.locate import ABSENT, AMBIGUOUS, OUTSIDE, ImageFolder
 from pairlight.data.manifest import read_records, write_manifest
-from pairlight.files import write_text_atomic
-from pairlight.threads import in_threads, untracked
 from pairlight.data.reading import Reading
 from pairlight.data.sources import read_captions
 from pairlight.data.text import clean_caption, is_empty, word_count
 from pairlight.errors import DataError
+from pairlight.files import write_text_atomic
 from pairlight.imaging import check_image
+from pairlight.threads import in_threads, untracked
 from pairlight.types import SPLITS, Pair, Photo
 
 

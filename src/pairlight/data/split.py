@@ -9,8 +9,8 @@ import numpy as np
 
 from pairlight.data.duplicates import group_duplicates
 from pairlight.data.manifest import read_records, to_record, write_records
-from pairlight.threads import untracked
 from pairlight.errors import DataError
+from pairlight.threads import untracked
 from pairlight.types import SPLITS, Json, Photo
 
 # Flickr8k's own file names, and the plain ones that Flickr30k's lists go by.

@@ -42,12 +42,15 @@ class DualEncoder(nn.Module):
     def __init__(self, config: ModelConfig, image_encoder: ImageEncoder, text_encoder: TextEncoder):
         super().__init__()
         head = choose(PROJECTIONS, config.projection, "model.projection")
-        self._image_pool = choose(IMAGE_POOLING, config.image_pooling, "model.image_pooling")
-        self._text_pool = choose(TEXT_POOLING, config.text_pooling, "model.text_pooling")
+        image_pool = choose(IMAGE_POOLING, config.image_pooling, "model.image_pooling")
+        text_pool = choose(TEXT_POOLING, config.text_pooling, "model.text_pooling")
         self.config = config
+        self.region_dropout = 0.0
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
         self.tokenizer = Tokenizer(text_encoder.tokenizer, config.max_tokens)
+        self.image_pool = image_pool(image_encoder.dim)
+        self.text_pool = text_pool(text_encoder.dim)
         self.image_head = head(image_encoder.dim, config.embed_dim, config.dropout)
         self.text_head = head(text_encoder.dim, config.embed_dim, config.dropout)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.init_temperature)))
@@ -67,12 +70,28 @@ class DualEncoder(nn.Module):
 
     def image_features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return pooled features (B, C) float32 of pixels (B, 3, H, W) uint8."""
-        regions = self.image_encoder(pixels).float()
-        return self._image_pool(regions, regions.new_ones(regions.shape[:2], dtype=torch.bool))
+        return self.pool_regions(self.image_encoder(pixels).float())
+
+    def pool_regions(self, regions: torch.Tensor) -> torch.Tensor:
+        """Return features (B, C) of regions (B, R, C); in training some regions are left out.
+
+        Each image loses a share of its regions between none and `region_dropout` (the size
+        augmentation of Chen et al. 2021).
+        """
+        kept = regions.new_ones(regions.shape[:2], dtype=torch.bool)
+        if self.training and self.region_dropout > 0:
+            share = self.region_dropout * torch.rand(len(regions), 1, device=regions.device)
+            kept = torch.rand(kept.shape, device=regions.device) >= share
+            kept[:, 0] |= ~kept.any(1)
+        return self.image_pool(regions, kept)
+
+    def pool_tokens(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return features (M, C) of hidden states (M, L, C) and mask (M, L) bool."""
+        return self.text_pool(hidden.float(), mask)
 
     def text_features(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return pooled features (M, C) float32 of tokens (M, L)."""
-        return self._text_pool(self.text_encoder(tokens, mask).float(), mask)
+        return self.pool_tokens(self.text_encoder(tokens, mask), mask)
 
     def project_images(self, features: torch.Tensor) -> torch.Tensor:
         """Return embeddings (B, embed_dim) of unit length from pooled features."""
@@ -87,11 +106,16 @@ class DualEncoder(nn.Module):
         images = self.project_images(self.image_features(pixels))
         return images, self.project_texts(self.text_features(tokens, mask))
 
+    @property
+    def _heads(self) -> tuple[nn.Module, ...]:
+        return self.image_pool, self.text_pool, self.image_head, self.text_head
+
     def set_trainable(self, image_blocks: int, text_layers: int) -> dict[str, list[nn.Parameter]]:
         """Freeze all but the heads and the last blocks and layers; return what trains, by group."""
         self.requires_grad_(False)
         groups = {
-            "heads": [*self.image_head.parameters(), *self.text_head.parameters(), self.log_scale],
+            "heads": [p for head in self._heads for p in head.parameters()],
+            "scale": [self.log_scale],
             "image": _last(self.image_encoder.blocks, image_blocks),
             "text": _last(list(self.text_encoder.layers), text_layers),
         }

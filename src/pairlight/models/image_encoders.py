@@ -35,8 +35,47 @@ class ImageEncoder(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the regions (B, R, dim) of pixels (B, 3, H, W) uint8."""
+        return self._regions(self.features(self.net, self._normalised(pixels)))
+
+    def lower(self, pixels: torch.Tensor, blocks: int) -> torch.Tensor:
+        """Return what comes out below the last `blocks` blocks; `upper` makes regions of it."""
+        x = self._normalised(pixels)
+        for step in self._steps()[: self._cut(blocks)]:
+            x = step(x)
+        return x
+
+    def upper(self, x: torch.Tensor, blocks: int) -> torch.Tensor:
+        """Return the regions (B, R, dim) of what `lower` gave with the same `blocks`."""
+        for step in self._steps()[self._cut(blocks) :]:
+            x = step(x)
+        return self._regions(x)
+
+    @property
+    def divisible(self) -> bool:
+        """Whether `lower` and `upper` exist: the network is a known chain of steps."""
+        return bool(self._steps())
+
+    def _steps(self) -> list[nn.Module]:
+        """Return the modules that `features` runs one after another; empty if not known."""
+        names = ("conv_stem", "bn1", "blocks", "conv_head", "bn2")  # timm's EfficientNet
+        if type(self.net).__name__ == "ResNet" and hasattr(self.net, "maxpool"):
+            names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+        elif type(self.net).__name__ != "EfficientNet":
+            return []
+        steps: list[nn.Module] = []
+        for child in (getattr(self.net, name, None) for name in names):
+            steps.extend(child.children() if isinstance(child, nn.Sequential) else [child])  # type: ignore[list-item]
+        return steps if all(isinstance(step, nn.Module) for step in steps) else []
+
+    def _cut(self, blocks: int) -> int:
+        steps = self._steps()
+        return steps.index(self.blocks[-blocks]) if blocks else len(steps)
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         x = (pixels.to(self.mean.dtype) - self.mean) / self.std
-        x = self.features(self.net, x.contiguous(memory_format=torch.channels_last))
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _regions(self, x: torch.Tensor) -> torch.Tensor:
         if x.ndim == 4 and x.shape[1] == self.dim:
             return x.flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, h*w, C)
         return x.flatten(1, -2)  # (B, h, w, C) or (B, N, C) -> (B, N, C)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -45,6 +46,29 @@ class TextEncoder(nn.Module):
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the hidden states (M, L, dim) of tokens (M, L)."""
         return self.bert(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+
+    @property
+    def divisible(self) -> bool:
+        """Whether `lower` and `upper` exist: the network is embeddings and a chain of layers."""
+        layers = getattr(getattr(self.bert, "encoder", None), "layer", None)
+        return layers is self.layers and hasattr(self.bert, "embeddings")
+
+    def lower(self, tokens: torch.Tensor, mask: torch.Tensor, layers: int) -> torch.Tensor:
+        """Return the hidden states (M, L, dim) that the last `layers` layers would be given."""
+        hidden = self.bert.embeddings(input_ids=tokens)  # type: ignore[operator]
+        return _run(self.layers[: len(self.layers) - layers], hidden, mask)
+
+    def upper(self, hidden: torch.Tensor, mask: torch.Tensor, layers: int) -> torch.Tensor:
+        """Return the last hidden states of what `lower` gave with the same `layers`."""
+        return _run(self.layers[len(self.layers) - layers :], hidden, mask)
+
+
+def _run(layers: Iterable[nn.Module], hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    blocked = torch.zeros(mask.shape, dtype=hidden.dtype, device=hidden.device)
+    blocked = blocked.masked_fill(~mask, torch.finfo(hidden.dtype).min)[:, None, None]
+    for layer in layers:
+        hidden = layer(hidden, blocked)  # (M, 1, 1, L) is added to attention scores
+    return hidden
 
 
 def build_text_encoder(name: str, pretrained: bool = True) -> TextEncoder:

@@ -1,52 +1,16 @@
-"""Turns captions into token ids, the same way in training, evaluation and export."""
-
-from dataclasses import dataclass
+"""Gives the shared tokenizer's ids to torch."""
 
 import torch
-from tokenizers import Tokenizer as HFTokenizer
 
-from pairlight.errors import ModelError
+from pairlight.tokenization import TextTokenizer, Tokens
 
-
-@dataclass(frozen=True)
-class Tokens:
-    """One caption's ids (special ones included) and, for each, its word's number or None."""
-
-    ids: list[int]
-    words: list[int | None]
+__all__ = ["Tokenizer", "Tokens"]
 
 
-class Tokenizer:
-    """A `tokenizers` tokenizer, cut to `max_tokens`.
-
-    `definition` is the text of a tokenizer.json, so that a checkpoint can carry it.
-    """
-
-    def __init__(self, definition: str, max_tokens: int):
-        try:
-            self._inner = HFTokenizer.from_str(definition)
-        except Exception as error:  # the Rust side raises bare Exceptions
-            raise ModelError(f"not a tokenizer.json: {error}") from None
-        self.definition = definition
-        self._inner.no_padding()
-        self._inner.enable_truncation(max_tokens)
-        self.pad_id = self._id("[PAD]", "<pad>") or 0
-        self.mask_id = self._id("[MASK]", "<mask>")
-
-    def _id(self, *names: str) -> int | None:
-        ids = [self._inner.token_to_id(name) for name in names]
-        return next((each for each in ids if each is not None), None)
-
-    def __call__(self, texts: list[str]) -> list[Tokens]:
-        """Return the tokens of each text."""
-        return [Tokens(each.ids, each.word_ids) for each in self._inner.encode_batch(texts)]
+class Tokenizer(TextTokenizer):
+    """The tokenizer of a text encoder; `definition` is the text of its tokenizer.json."""
 
     def pad(self, ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return tokens (M, L) int64 and mask (M, L) bool, L being the longest of the M."""
-        length = max(map(len, ids))
-        tokens = torch.full((len(ids), length), self.pad_id, dtype=torch.long)
-        mask = torch.zeros((len(ids), length), dtype=torch.bool)
-        for row, each in enumerate(ids):
-            tokens[row, : len(each)] = torch.tensor(each)
-            mask[row, : len(each)] = True
-        return tokens, mask
+        tokens, mask = self.pad_arrays(ids)
+        return torch.from_numpy(tokens), torch.from_numpy(mask)

@@ -1,5 +1,6 @@
-"""Runs one epoch: of the heads on cached features, or of unfrozen encoders on photos."""
+"""Runs one epoch: on what is kept of the frozen part, or on photos anew."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -14,15 +15,26 @@ from pairlight.config import Recipe, StageConfig
 from pairlight.data.dataset import CaptionedPhotos, draw_captions, epoch_batches
 from pairlight.data.loader import epoch_loader
 from pairlight.errors import PairlightError
-from pairlight.losses import LOSSES
 from pairlight.models.dual_encoder import DualEncoder
-from pairlight.train.features import Features
+from pairlight.train.average import WeightAverage
+from pairlight.train.kept import Kept
+from pairlight.train.objective import Objective
 from pairlight.train.precision import Precision
 from pairlight.train.schedule import rate_factor, set_rates
 from pairlight.types import Batch
 
-# image embeddings (B, d), text embeddings (M, d), owner (M,)
-Embedded = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+@dataclass(frozen=True)
+class Embedded:
+    """A batch's embeddings, `images` (B, d) and `texts` (M, d), their graphs kept for backward.
+
+    `owner` (M,) gives each text's image, `captions` (M,) its number among the split's captions.
+    """
+
+    images: torch.Tensor
+    texts: torch.Tensor
+    owner: torch.Tensor
+    captions: torch.Tensor
 
 
 @dataclass
@@ -35,37 +47,84 @@ class StageState:
     optimizer: torch.optim.Optimizer
     precision: Precision
     scaler: Any
+    objective: Objective
+    average: WeightAverage | None
     steps_per_epoch: int
     epoch_in_stage: int = 0
     rates: dict[str, float] = field(default_factory=dict)
 
+    def averaged(self) -> contextlib.AbstractContextManager:
+        """Return the context in which the model has its averaged weights, if it has any."""
+        return self.average.applied(self.model) if self.average else contextlib.nullcontext()
 
-def frozen_batches(
-    model: DualEncoder, features: Features, stage: StageConfig, seed: int, epoch: int
-) -> Iterator[Embedded]:
-    """Yield embedded batches from cached features; only the heads have work to do."""
+    def held(self) -> dict[str, Any]:
+        """Return what a resumed run needs beside the weights."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+        }
+
+    def restore(self, held: dict[str, Any]) -> None:
+        """Take back what `held` gave."""
+        self.optimizer.load_state_dict(held["optimizer"])
+        self.scaler.load_state_dict(held["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(held["average"])
+
+
+def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterator[Embedded]:
+    """Yield embedded batches from what is kept of the frozen part."""
     rng = np.random.default_rng([seed, epoch, 1])
-    captions_of = features.captions_of()
-    for rows in epoch_batches(len(features.images), stage.batch_size, seed, epoch):
-        texts: list[int] = []
+    images = kept.images(state.epoch_in_stage)
+    usable = kept.rows()
+    for batch in epoch_batches(len(usable), state.stage.batch_size, seed, epoch):
+        rows = [usable[place] for place in batch]
+        captions: list[int] = []
         owner: list[int] = []
         for place, row in enumerate(rows):
-            own = captions_of[row]
-            drawn = draw_captions(len(own), stage.captions_per_image, rng)
-            texts += own[drawn].tolist()
+            own = kept.captions_of[row]
+            drawn = draw_captions(len(own), state.stage.captions_per_image, rng)
+            captions += own[drawn].tolist()
             owner += [place] * len(drawn)
-        images = model.project_images(features.images[rows])
-        yield (
-            images,
-            model.project_texts(features.texts[texts]),
-            torch.tensor(owner, device=images.device),
-        )
+        yield _embed_kept(state, kept, images, rows, np.array(captions), torch.tensor(owner))
+
+
+def _embed_kept(
+    state: StageState,
+    kept: Kept,
+    images: np.ndarray,
+    rows: list[int],
+    captions: np.ndarray,
+    owner: torch.Tensor,
+) -> Embedded:
+    device, chunk = state.precision.device, state.recipe.train.chunk
+    drop = state.recipe.augment.token_dropout
+    pixels, texts = [], []
+    order = np.argsort(np.diff(kept.offsets)[captions], kind="stable")
+    with state.precision.autocast():
+        for start in range(0, len(rows), chunk):
+            part = torch.from_numpy(images[rows[start : start + chunk]]).to(device)
+            pixels.append(kept.stem.upper_images(part))
+        for start in range(0, len(order), 2 * chunk):
+            hidden, mask = kept.hidden(captions[order[start : start + 2 * chunk]])
+            # A token left out of attention and pooling: its embedding is not there to be masked.
+            gone = torch.rand(mask.shape) < drop
+            gone[:, 0] = False
+            texts.append(kept.stem.upper_texts(hidden.to(device), (mask & ~gone).to(device)))
+    back = torch.from_numpy(np.argsort(order)).to(device)
+    return Embedded(
+        state.model.project_images(torch.cat(pixels).float()),
+        state.model.project_texts(torch.cat(texts).float()[back]),
+        owner.to(device),
+        torch.from_numpy(captions).to(device),
+    )
 
 
 def photo_batches(
     state: StageState, dataset: CaptionedPhotos, seed: int, epoch: int
 ) -> Iterator[Embedded]:
-    """Yield embedded batches from augmented photos, their graphs kept for backward."""
+    """Yield embedded batches from augmented photos."""
     batches = epoch_batches(len(dataset), state.stage.batch_size, seed, epoch)
     pad = state.model.tokenizer.pad
     threads = state.recipe.train.threads
@@ -76,20 +135,21 @@ def photo_batches(
 def embed_batch(model: DualEncoder, batch: Batch, precision: Precision, chunk: int) -> Embedded:
     """Embed a batch in chunks of `chunk` images, which stay in the processor's cache."""
     device = precision.device
+    # Texts of like length together: padding would cost as much as the words do.
+    order = batch.mask.sum(1).argsort(stable=True)
     with precision.autocast():
         images = [model.image_features(part.to(device)) for part in batch.pixels.split(chunk)]
         texts = []
-        for tokens, mask in zip(
-            batch.tokens.split(2 * chunk), batch.mask.split(2 * chunk), strict=True
-        ):
-            length = int(mask.sum(1).max())  # the padding of other chunks is not needed here
-            part = tokens[:, :length].to(device), mask[:, :length].to(device)
-            texts.append(model.text_features(*part))
+        for rows in order.split(2 * chunk):
+            length = int(batch.mask[rows].sum(1).max())
+            tokens, mask = batch.tokens[rows, :length], batch.mask[rows, :length]
+            texts.append(model.text_features(tokens.to(device), mask.to(device)))
     # Heads and loss in float32: a similarity differs in its third digit in bf16.
-    return (
+    return Embedded(
         model.project_images(torch.cat(images).float()),
-        model.project_texts(torch.cat(texts).float()),
+        model.project_texts(torch.cat(texts).float()[order.argsort().to(device)]),
         batch.owner.to(device),
+        batch.captions.to(device),
     )
 
 
@@ -100,15 +160,14 @@ def run_epoch(
 
     `report` is told of each step. A loss that is not finite stops the run.
     """
-    loss_of = LOSSES[state.recipe.train.loss]
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
     state.model.train()
     start = time.perf_counter()
     total, images_seen, steps = 0.0, 0, 0
-    for images, texts, owner in batches:
+    for batch in batches:
         step = state.epoch_in_stage * state.steps_per_epoch + steps
         state.rates = set_rates(state.optimizer, _factor(state, step))
-        loss = loss_of(images, texts, owner, state.model.logit_scale)
+        loss = state.objective(batch, state.model.logit_scale, state.epoch_in_stage)
         value = loss.item()
         if not math.isfinite(value):
             raise PairlightError(
@@ -116,9 +175,11 @@ def run_epoch(
                 "stage's learning rates and --resume from the last checkpoint"
             )
         norm = _update(state, loss, parameters)
+        if state.average is not None:
+            state.average.update(state.model)
         steps += 1
         total += value
-        images_seen += len(images)
+        images_seen += len(batch.images)
         speed = images_seen / (time.perf_counter() - start)
         # With fp16 the scaler meets infinite gradients at times, and passes over the step.
         shown = norm if math.isfinite(norm) else None

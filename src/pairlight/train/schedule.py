@@ -25,6 +25,7 @@ def make_optimizer(
 ) -> torch.optim.AdamW:
     """Return AdamW with a rate per part; vectors and scalars are exempt from weight decay."""
     peaks = {"heads": stage.lr, "image": stage.image_lr, "text": stage.text_lr}
+    peaks["scale"] = stage.lr * config.scale_rate
     made = []
     for name, parameters in groups.items():
         for decays in (True, False):

@@ -1,6 +1,7 @@
 """Trains a recipe on a manifest: stages, validation, checkpoints, resume."""
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from pairlight.config import Recipe, StageConfig
-from pairlight.data.dataset import CaptionedPhotos, epoch_batches
+from pairlight.data.dataset import epoch_batches
 from pairlight.data.manifest import read_manifest
 from pairlight.embed import pick_device
 from pairlight.errors import DataError, choose
@@ -20,7 +21,9 @@ from pairlight.models.checkpoint import read_checkpoint, save_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
 from pairlight.train import epoch as epochs
-from pairlight.train.features import Features, split_features
+from pairlight.train.average import WeightAverage
+from pairlight.train.inputs import StageInputs
+from pairlight.train.objective import Objective, caption_meaning
 from pairlight.train.precision import Precision, choose_precision, describe_choice, probe_step
 from pairlight.train.run import (
     Position,
@@ -34,7 +37,6 @@ from pairlight.train.run import (
 )
 from pairlight.train.runlog import RunLog, data_hash, environment, epoch_line, epoch_scalars
 from pairlight.train.schedule import make_optimizer
-from pairlight.train.validate import validate
 from pairlight.types import Photo
 
 
@@ -60,30 +62,41 @@ class Trainer:
     output: Output
     log: RunLog
     model: DualEncoder
+    cache: Path
     history: list[dict[str, Any]] = field(default_factory=list)
     precision: Precision | None = None
+    meaning: torch.Tensor | None = None
     steps: int = 0
 
     def run(self, resumed: dict[str, Any] | None) -> None:
         """Run every epoch that is left."""
         if resumed is not None:
             self._restore(resumed)
+        self._remember_meaning()
         while (position := next_position(self.history, self.recipe)) is not None:
-            optimizer_state = resumed["optimizer"] if resumed and position.epoch else None
+            held = resumed["optimizer"] if resumed and position.epoch else None
             resumed = None
-            self._run_stage(position, optimizer_state)
+            self._run_stage(position, held)
+
+    def _remember_meaning(self) -> None:
+        """Take down what captions mean to the text encoder while it is untrained."""
+        if self.recipe.train.soft_targets and self.meaning is None:
+            texts = [text for photo in self.train for text in photo.captions]
+            self.model.to(self.device)
+            self.meaning = caption_meaning(self.model, texts, self.device, self.output.track)
 
     def _restore(self, content: dict[str, Any]) -> None:
         self.model.load_state_dict(content["state_dict"])
         self.history = content["history"]
         self.steps = content["steps"]
+        self.meaning = content["meaning"]
         if content["precision"] is not None:
             self.precision = Precision(content["precision"], self.device)
         # A crash between the two writes at an epoch's end can have left it a line short.
         save_history(self.paths, self.history, self.recipe)
         self.output.say(f"resuming after epoch {len(self.history)}")
 
-    def _run_stage(self, position: Position, optimizer_state: dict | None) -> None:
+    def _run_stage(self, position: Position, held: dict | None) -> None:
         stage = self.recipe.stages[position.stage]
         if position.stage and not position.epoch:
             before = self.recipe.stages[position.stage - 1]
@@ -92,9 +105,11 @@ class Trainer:
         # On the device before the optimizer is made: it holds on to the parameters it is given.
         self.model.to(self.device)
         groups = self.model.set_trainable(stage.image_blocks, stage.text_layers)
-        features = self._features(stage)
-        dataset = None if features else self._dataset(stage)
-        available = len(features[0].images) if features else len(self.train)
+        inputs = StageInputs(
+            self.model, self.recipe, stage, (self.train, self.val), self.cache, self.device,
+            self.output,
+        )  # fmt: skip
+        available = inputs.available
         if available < 2:
             raise DataError("fewer than two training photos could be read; were they moved?")
         if available < stage.batch_size:
@@ -106,51 +121,26 @@ class Trainer:
             optimizer=make_optimizer(groups, stage, self.recipe.train),
             precision=self._precision(stage),
             scaler=None,
+            objective=Objective(self.recipe.train, self.meaning),
+            average=None,
             steps_per_epoch=len(epoch_batches(available, stage.batch_size, 0, 0)),
         )
         state.scaler = state.precision.scaler()
-        if optimizer_state is not None:
-            state.optimizer.load_state_dict(optimizer_state["optimizer"])
-            state.scaler.load_state_dict(optimizer_state["scaler"])
+        if self.recipe.train.ema and not stage.frozen:
+            state.average = WeightAverage(self.model, self.recipe.train.ema)
+        if held is not None:
+            state.restore(held)
         trained = sum(p.numel() for group in groups.values() for p in group)
         self.output.say(f"stage {stage.name}: {trained / 1e6:.1f}M trained parameters")
         self.log.event("stage", stage=stage.name, trained_parameters=trained)
         for state.epoch_in_stage in range(position.epoch, stage.epochs):
-            self._run_epoch(state, features, dataset)
+            self._run_epoch(state, inputs)
             if next_position(self.history, self.recipe) != Position(
                 position.stage, state.epoch_in_stage + 1
             ):
                 break
         if len(entries_of(self.history, stage)) < stage.epochs:
             self.output.say(f"stage {stage.name} stops early: rsum no longer rises")
-
-    def _features(self, stage: StageConfig) -> tuple[Features, Features | None] | None:
-        """Return train and validation features when nothing under the heads will change."""
-        if not stage.frozen:
-            return None
-        found = []
-        for photos in (self.train, self.val):
-            one = None
-            if photos:
-                one = split_features(self.model, photos, self.paths.cache, self.output.track)
-            if one and len(one.images) < len(photos):
-                self.output.say(
-                    f"{len(photos) - len(one.images)} of {len(photos)} photos could not be read"
-                )
-            found.append(one.to(self.device) if one else None)
-        return found[0], found[1]
-
-    def _dataset(self, stage: StageConfig) -> CaptionedPhotos:
-        tokenizer = self.model.tokenizer
-        return CaptionedPhotos(
-            photos=self.train,
-            tokens=[tokenizer(list(photo.captions)) for photo in self.train],
-            mask_id=tokenizer.mask_id,
-            size=self.recipe.model.image_size,
-            config=self.recipe.augment,
-            captions_per_image=stage.captions_per_image,
-            seed=self.recipe.train.seed,
-        )
 
     def _precision(self, stage: StageConfig) -> Precision:
         """Return the run's precision, probing once when photos first go through the encoders."""
@@ -165,35 +155,32 @@ class Trainer:
             self.output.say(describe_choice(self.precision, seconds))
         return self.precision
 
-    def _run_epoch(self, state: epochs.StageState, features, dataset) -> None:
+    def _run_epoch(self, state: epochs.StageState, inputs: StageInputs) -> None:
         number = len(self.history) + 1
         seed = self.recipe.train.seed
         # Dropout draws from torch's generator: the same from here on, resumed or not.
         torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
-        if features:
-            batches = epochs.frozen_batches(self.model, features[0], state.stage, seed, number)
-        else:
-            batches = epochs.photo_batches(state, dataset, seed, number)
-        measured = self._steps(state, batches, number)
-        lost = state.steps_per_epoch * min(state.stage.batch_size, len(self.train))
+        measured = self._steps(state, inputs.batches(state, number), number)
+        lost = state.steps_per_epoch * min(state.stage.batch_size, inputs.available)
         lost -= measured.pop("images")
-        if lost > 0 and not features:
+        if lost > 0:
             self.output.say(
                 f"{lost} photos could not be read in this epoch; prepare again to find which"
             )
-        held_out = features[1] if features else self.val
-        val = validate(self.model, held_out, self.device, self.output) if held_out else None
-        entry = {
-            "epoch": number,
-            "stage": state.stage.name,
-            "lr": {name: float(value) for name, value in state.rates.items()},
-            "logit_scale": self.model.logit_scale.item(),
-            "val": val,
-            **measured,
-        }
-        self.history.append(entry)
-        self._record(state, entry)
-        self._save(state)
+        with state.averaged():
+            val = inputs.validate()
+            entry = {
+                "epoch": number,
+                "stage": state.stage.name,
+                "lr": {name: float(value) for name, value in state.rates.items()},
+                "logit_scale": self.model.logit_scale.item(),
+                "val": val,
+                **measured,
+            }
+            self.history.append(entry)
+            self._record(state, entry)
+            self._save_best(state)
+        self._save_last(state)
 
     def _steps(self, state: epochs.StageState, batches: Iterator, number: int) -> dict:
         done, total = state.epoch_in_stage + 1, state.stage.epochs
@@ -218,8 +205,8 @@ class Trainer:
         done = f"{state.stage.name} {state.epoch_in_stage + 1}/{state.stage.epochs}"
         self.output.say(f"{done}  {epoch_line(entry)}")
 
-    def _save(self, state: epochs.StageState) -> None:
-        common = {
+    def _facts(self, state: epochs.StageState) -> dict[str, Any]:
+        return {
             "recipe_name": self.recipe.name,
             "recipe": dataclasses.asdict(self.recipe),
             "data_hash": self.data,
@@ -227,23 +214,24 @@ class Trainer:
             "stage": state.stage.name,
             "val": self.history[-1]["val"],
         }
+
+    def _save_best(self, state: epochs.StageState) -> None:
         if is_best(entries_of(self.history, state.stage)):
-            save_checkpoint(self.paths.best_of(state.stage), self.model, **common)
+            save_checkpoint(self.paths.best_of(state.stage), self.model, **self._facts(state))
         if is_best(self.history):
-            save_checkpoint(self.paths.best, self.model, **common)
-        optimizer = {
-            "optimizer": state.optimizer.state_dict(),
-            "scaler": state.scaler.state_dict(),
-        }
+            save_checkpoint(self.paths.best, self.model, **self._facts(state))
+
+    def _save_last(self, state: epochs.StageState) -> None:
         # Last of all: a crash before this line repeats the epoch, and loses nothing.
         save_checkpoint(
             self.paths.last,
             self.model,
-            **common,
+            **self._facts(state),
             history=self.history,
             steps=self.steps,
             precision=self.precision.name if self.precision else None,
-            optimizer=optimizer,
+            optimizer=state.held(),
+            meaning=self.meaning,
         )
         save_history(self.paths, self.history, self.recipe)
 
@@ -256,6 +244,7 @@ def train(
     overwrite: bool = False,
     output: Output | None = None,
     device: str = "auto",
+    cache: Path | None = None,
 ) -> TrainResult:
     """Train `recipe` on the manifest's train split and return where the checkpoints are.
 
@@ -284,8 +273,9 @@ def train(
     if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
         clear_run(paths, recipe)
     log = RunLog(out, paths.board)
+    splits = chosen["train"], chosen["val"]
     trainer = Trainer(
-        recipe, paths, chosen["train"], chosen["val"], data, device, output, log, model
+        recipe, paths, *splits, data, device, output, log, model, cache or paths.cache
     )
     counts = {name: len(each) for name, each in chosen.items()}
     facts = {"device": device, "parameters": sum(p.numel() for p in model.parameters())}
@@ -295,4 +285,6 @@ def train(
         trainer.run(resumed)
     finally:
         log.close()
+    if cache is None:  # it can be gigabytes, and only an unfinished run has use for it
+        shutil.rmtree(paths.cache, ignore_errors=True)
     return TrainResult(paths.best, paths.last, trainer.history)
