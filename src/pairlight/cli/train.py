@@ -18,6 +18,9 @@ def train(
     set_: list[str] = typer.Option(
         [], "--set", metavar="KEY=VALUE", help="Change one field of the recipe; may be repeated."
     ),
+    init: Path = typer.Option(
+        None, help="Checkpoint to set out from; stages that train heads alone are passed over."
+    ),
     resume: bool = typer.Option(False, "--resume", help="Continue the run in --out."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the run in --out."),
     show_recipe: bool = typer.Option(
@@ -43,6 +46,7 @@ def train(
       pairlight train --manifest photos.jsonl --out runs/small --resume
       pairlight train --manifest photos.jsonl --recipe reference --embed-dim 512 --out runs/ref
       pairlight train --manifest photos.jsonl --set train.seed=1 --set stages.1.epochs=4
+      pairlight train --manifest mine.jsonl --init small.pth --out runs/mine
       pairlight train --recipe small --show-recipe
     """
     output = Output(quiet, json_to)
@@ -66,7 +70,7 @@ def train(
     from pairlight.plots.curves import plot_curves
 
     try:
-        result = run(manifest, chosen, out, resume, overwrite, output, device, cache)
+        result = run(manifest, chosen, out, resume, overwrite, output, device, cache, init)
     except KeyboardInterrupt:
         if RunPaths(out, chosen.model.embed_dim).last.exists():
             output.say(

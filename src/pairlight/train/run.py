@@ -11,7 +11,8 @@ import torch
 from pairlight.config import Recipe, StageConfig
 from pairlight.errors import ConfigError, DataError, ModelError, PairlightError
 from pairlight.files import make_folder, write_atomic
-from pairlight.models.checkpoint import read_checkpoint
+from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
+from pairlight.models.dual_encoder import DualEncoder
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,26 @@ def _same_recipe(stored: dict[str, Any], recipe: Recipe) -> None:
                 f"--resume: {key} is {now.get(key)!r}, the run had {before.get(key)!r}; "
                 "use the same recipe, or another --out"
             )
+
+
+def without_frozen_stages(recipe: Recipe) -> Recipe:
+    """Return the recipe for a model whose heads are trained already."""
+    stages = tuple(stage for stage in recipe.stages if not stage.frozen)
+    return dataclasses.replace(recipe, stages=stages or recipe.stages)
+
+
+def initial_model(path: Path, recipe: Recipe) -> DualEncoder:
+    """Return the model of a checkpoint to train on; it must be the recipe's."""
+    model, _ = load_checkpoint(path)
+    wanted = dataclasses.asdict(recipe.model)
+    for key, found in dataclasses.asdict(model.config).items():
+        # What only says where weights came from, or how heads are trained, may differ.
+        if key not in ("pretrained", "image_weights", "dropout") and found != wanted[key]:
+            raise ConfigError(
+                f"--init {path}: its model.{key} is {found!r}, the recipe has {wanted[key]!r}; "
+                f"add --set model.{key}={found}"
+            )
+    return model
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

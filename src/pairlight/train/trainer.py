@@ -30,10 +30,12 @@ from pairlight.train.run import (
     RunPaths,
     clear_run,
     entries_of,
+    initial_model,
     is_best,
     next_position,
     open_run,
     save_history,
+    without_frozen_stages,
 )
 from pairlight.train.runlog import RunLog, data_hash, environment, epoch_line, epoch_scalars
 from pairlight.train.schedule import make_optimizer
@@ -105,10 +107,10 @@ class Trainer:
         # On the device before the optimizer is made: it holds on to the parameters it is given.
         self.model.to(self.device)
         groups = self.model.set_trainable(stage.image_blocks, stage.text_layers)
+        photos = self.train, self.val
         inputs = StageInputs(
-            self.model, self.recipe, stage, (self.train, self.val), self.cache, self.device,
-            self.output,
-        )  # fmt: skip
+            self.model, self.recipe, stage, photos, self.cache, self.device, self.output
+        )
         available = inputs.available
         if available < 2:
             raise DataError("fewer than two training photos could be read; were they moved?")
@@ -245,14 +247,18 @@ def train(
     output: Output | None = None,
     device: str = "auto",
     cache: Path | None = None,
+    init: Path | None = None,
 ) -> TrainResult:
     """Train `recipe` on the manifest's train split and return where the checkpoints are.
 
-    Validation on the val split chooses the best checkpoint; without one the latest is taken.
+    Validation on the val split chooses the best checkpoint; without one the latest is taken. With
+    `init` training sets out from that checkpoint's weights, and its frozen stages are passed over.
     Raises `DataError` for a manifest without splits or with fewer than two training photos.
     """
     output = output or Output(quiet=True)
     choose(LOSSES, recipe.train.loss, "train.loss")
+    if init is not None:
+        recipe = without_frozen_stages(recipe)
     photos = [photo for photo in read_manifest(manifest) if photo.captions]
     chosen = {name: [p for p in photos if p.split == name] for name in ("train", "val")}
     if len(chosen["train"]) < 2:
@@ -269,7 +275,7 @@ def train(
         output.say(f"nothing to resume in {out}: starting from the beginning")
     torch.manual_seed(recipe.train.seed)
     device = pick_device(device)
-    model = DualEncoder.build(recipe.model)
+    model = DualEncoder.build(recipe.model) if init is None else initial_model(init, recipe)
     if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
         clear_run(paths, recipe)
     log = RunLog(out, paths.board)
@@ -278,7 +284,11 @@ def train(
         recipe, paths, *splits, data, device, output, log, model, cache or paths.cache
     )
     counts = {name: len(each) for name, each in chosen.items()}
-    facts = {"device": device, "parameters": sum(p.numel() for p in model.parameters())}
+    facts = {
+        "init": str(init) if init else None,
+        "device": device,
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
     facts |= {"data": {"manifest": str(manifest), "sha256": data, **counts}, **environment()}
     log.event("resume" if resumed else "start", recipe=dataclasses.asdict(recipe), **facts)
     try:

@@ -1,0 +1,43 @@
+"""The command that averages several runs into one model: `pairlight soup`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pairlight.cli.console import JSON, QUIET, Output
+from pairlight.errors import MissingDependency
+
+
+def soup(
+    checkpoints: Annotated[list[Path], typer.Argument(help="Checkpoints of runs of one recipe.")],
+    manifest: Annotated[Path, typer.Option(help="Manifest with a validation split.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
+    split: Annotated[str, typer.Option(help="The split that decides.")] = "val",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    quiet: bool = QUIET,
+    json_to: str = JSON,
+) -> None:
+    """Average the weights of several runs, keeping each only if the average gets better.
+
+    The runs must set out from the same weights: train one, then others with
+    --init ITS/checkpoints/best_heads_256.pth and another --set train.seed. The result is as
+    small and fast as one of them.
+
+    \b
+    Examples:
+      pairlight soup runs/a/checkpoints/best_model_256.pth runs/b/checkpoints/best_model_256.pth \\
+        --manifest photos.jsonl --out soup_256.pth
+    """
+    try:
+        from pairlight.train.soup import greedy_soup
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"{error.name} is not installed; soups need: pip install 'pairlight[train]'"
+        ) from None
+    output = Output(quiet, json_to)
+    made = greedy_soup(checkpoints, manifest, out, split, device, output)
+    output.say(f"{len(made.taken)} of {len(checkpoints)} taken: rsum {made.val['rsum']:.1f}")
+    output.say(f"next: pairlight evaluate --model {out} --manifest {manifest}")
+    taken = [str(path) for path in made.taken]
+    output.json({"out": str(out), "taken": taken, "alone": made.alone, "val": made.val})

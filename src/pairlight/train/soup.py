@@ -1,0 +1,100 @@
+"""Averages the weights of several runs into one model that scores better than each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pairlight.data.manifest import read_split
+from pairlight.embed import pick_device
+from pairlight.errors import ConfigError, DataError, ModelError
+from pairlight.models.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from pairlight.models.weights import sha256_of
+from pairlight.output import Output
+from pairlight.train.validate import validate
+
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Soup:
+    """What went into a soup: the checkpoints taken, in order, and what it scores."""
+
+    taken: list[Path]
+    alone: dict[str, float]
+    val: dict[str, Any]
+
+
+def greedy_soup(
+    paths: Sequence[Path],
+    manifest: Path,
+    out: Path,
+    split: str = "val",
+    device: str = "auto",
+    output: Output | None = None,
+) -> Soup:
+    """Average checkpoints of one model as long as the rsum on `split` rises, and save to `out`.
+
+    Greedy soup (Wortsman et al. 2022, "Model soups"): the best alone comes first, each next one
+    stays if the average with it is better. Averages make sense for runs that set out from the
+    same weights (`train --init`). Raises `ConfigError` for fewer than two different files,
+    `ModelError` for checkpoints of different models.
+    """
+    output = output or Output(quiet=True)
+    if len({path.resolve() for path in paths}) < 2:
+        raise ConfigError("a soup needs at least two different checkpoints")
+    if out.exists():
+        raise ConfigError(f"{out}: exists already; choose another --out, or remove it")
+    photos, split = read_split(manifest, split)
+    photos = [photo for photo in photos if photo.captions]
+    if not photos:
+        raise DataError(f"{manifest}: no photo of split {split} has a caption")
+    contents = [read_checkpoint(path) for path in paths]
+    for path, content in zip(paths, contents, strict=True):
+        _same_model(paths[0], contents[0], path, content)
+    model, _ = load_checkpoint(paths[0])
+    device = pick_device(device)
+    model.to(device)
+
+    def score(weights: Weights) -> dict[str, Any]:
+        model.load_state_dict(weights)
+        return validate(model, photos, device, output)
+
+    scores = [score(content["state_dict"]) for content in contents]
+    for path, val in zip(paths, scores, strict=True):
+        output.say(f"{path}: rsum {val['rsum']:.1f}")
+    order = sorted(range(len(paths)), key=lambda n: -scores[n]["rsum"])
+    taken, best = order[:1], scores[order[0]]
+    for candidate in order[1:]:
+        val = score(mean([contents[n]["state_dict"] for n in [*taken, candidate]]))
+        kept = val["rsum"] > best["rsum"]
+        output.say(f"with {paths[candidate]}: rsum {val['rsum']:.1f}, {'kept' if kept else 'left'}")
+        if kept:
+            taken, best = [*taken, candidate], val
+    model.load_state_dict(mean([contents[n]["state_dict"] for n in taken]))
+    chosen = [paths[n] for n in taken]
+    facts = {key: contents[order[0]].get(key) for key in ("recipe_name", "recipe", "data_hash")}
+    parts = [{"file": path.name, "sha256": sha256_of(path)} for path in chosen]
+    save_checkpoint(out, model.cpu(), **facts, val=best, soup=parts)
+    alone = {str(path): val["rsum"] for path, val in zip(paths, scores, strict=True)}
+    return Soup(chosen, alone, best)
+
+
+def mean(weights: Sequence[Weights]) -> Weights:
+    """Return the average of state dicts with the same names and shapes."""
+    return {
+        name: torch.stack([each[name].float() for each in weights]).mean(0).to(first.dtype)
+        for name, first in weights[0].items()
+    }
+
+
+def _same_model(first: Path, wanted: dict, path: Path, found: dict) -> None:
+    shapes = [
+        {name: tensor.shape for name, tensor in each["state_dict"].items()}
+        for each in (wanted, found)
+    ]
+    same = wanted["tokenizer"] == found["tokenizer"] and wanted["model"] == found["model"]
+    if not same or shapes[0] != shapes[1]:
+        raise ModelError(f"{path}: is another model than {first}; a soup needs runs of one recipe")
