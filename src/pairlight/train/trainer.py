@@ -279,10 +279,8 @@ def train(
     if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
         clear_run(paths, recipe)
     log = RunLog(out, paths.board)
-    splits = chosen["train"], chosen["val"]
-    trainer = Trainer(
-        recipe, paths, *splits, data, device, output, log, model, cache or paths.cache
-    )
+    train, val, kept = chosen["train"], chosen["val"], cache or paths.cache
+    trainer = Trainer(recipe, paths, train, val, data, device, output, log, model, kept)
     counts = {name: len(each) for name, each in chosen.items()}
     facts = {
         "init": str(init) if init else None,
