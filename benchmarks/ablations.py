@@ -49,7 +49,7 @@ def train(name: str, seed: int, args: argparse.Namespace) -> dict:
     """Train one variant; return its best epoch's scores, time, and peak memory."""
     out = args.out / f"{name.replace(' ', '_').replace('.', '')}_{seed}"
     sets = [*args.set, *LEVERS[name], f"train.seed={seed}"]
-    command = [sys.executable, "-m", "pairlight.cli.main", "train", "--quiet", "--overwrite"]
+    command = [sys.executable, "-m", "pairlight", "train", "--quiet", "--overwrite"]
     command += ["--manifest", str(args.manifest), "--recipe", args.recipe, "--out", str(out)]
     command += ["--cache", str(args.out / "cache"), "--json", str(out) + ".json"]
     for each in sets:

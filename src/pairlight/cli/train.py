@@ -12,7 +12,10 @@ from pairlight.recipes import describe, load_recipe
 
 def train(
     manifest: Path = typer.Option(None, help="Manifest with splits (prepare, then split)."),
-    recipe: str = typer.Option("small", help="small, reference, or a YAML file."),
+    recipe: str = typer.Option(
+        "small",
+        help="small, reference, a YAML file, or auto: small, fitted to the data after a probe.",
+    ),
     out: Path = typer.Option(Path("runs/small"), help="Folder for checkpoints, history and logs."),
     embed_dim: int = typer.Option(None, help="Length of an embedding; 256 or 512 are usual."),
     set_: list[str] = typer.Option(
@@ -44,6 +47,7 @@ def train(
     Examples:
       pairlight train --manifest photos.jsonl --out runs/small
       pairlight train --manifest photos.jsonl --out runs/small --resume
+      pairlight train --manifest photos.jsonl --recipe auto --out runs/mine
       pairlight train --manifest photos.jsonl --recipe reference --embed-dim 512 --out runs/ref
       pairlight train --manifest photos.jsonl --set train.seed=1 --set stages.1.epochs=4
       pairlight train --manifest mine.jsonl --init small.pth --out runs/mine
@@ -51,7 +55,7 @@ def train(
     """
     output = Output(quiet, json_to)
     overrides = [*set_, *([] if embed_dim is None else [f"model.embed_dim={embed_dim}"])]
-    chosen = load_recipe(recipe, overrides)
+    chosen = load_recipe("small" if recipe == "auto" else recipe, overrides)
     if show_recipe:
         output.say(describe(chosen))
         output.json(dataclasses.asdict(chosen))
@@ -61,6 +65,7 @@ def train(
             "--manifest is missing; make one with: pairlight prepare, pairlight split"
         )
     try:
+        from pairlight.train.autopilot import autopilot
         from pairlight.train.run import RunPaths, rsum_of
         from pairlight.train.trainer import train as run
     except ModuleNotFoundError as error:
@@ -70,7 +75,12 @@ def train(
     from pairlight.plots.curves import plot_curves
 
     try:
-        result = run(manifest, chosen, out, resume, overwrite, output, device, cache, init)
+        if recipe == "auto":
+            if init is not None:
+                raise ConfigError("--init and --recipe auto: use one of them")
+            result = autopilot(manifest, chosen, out, resume, overwrite, output, device, cache)
+        else:
+            result = run(manifest, chosen, out, resume, overwrite, output, device, cache, init)
     except KeyboardInterrupt:
         if RunPaths(out, chosen.model.embed_dim).last.exists():
             output.say(

@@ -51,6 +51,13 @@ class RunPaths:
         """Where frozen features are kept."""
         return self.out / "cache"
 
+    def refuse_unless(self, overwrite: bool) -> None:
+        """Raise `PairlightError` for a folder that holds a run, unless it may be replaced."""
+        if self.last.exists() and not overwrite:
+            raise PairlightError(
+                f"{self.out}: holds a run already; --resume continues it, --overwrite starts anew"
+            )
+
 
 @dataclass(frozen=True)
 class Position:
@@ -116,10 +123,7 @@ def open_run(
                 "choose another --out to start anew"
             )
         return content
-    if paths.last.exists() and not overwrite:
-        raise PairlightError(
-            f"{paths.out}: holds a run already; --resume continues it, --overwrite starts anew"
-        )
+    paths.refuse_unless(overwrite)
     return None
 
 

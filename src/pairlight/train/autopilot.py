@@ -1,0 +1,156 @@
+"""Chooses a recipe for a user's own data by probing it first, and says why in plain words."""
+
+import dataclasses
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pairlight.config import Recipe, StageConfig
+from pairlight.data.manifest import read_manifest
+from pairlight.errors import DataError
+from pairlight.files import make_folder, write_text_atomic
+from pairlight.output import Output
+from pairlight.recipes import from_dict
+from pairlight.train.run import RunPaths, entries_of
+from pairlight.train.trainer import TrainResult, train
+
+# Fewer held-out photos than this make every estimate a matter of luck.
+ENOUGH_TO_JUDGE = 20
+# Steps of each stage that were enough on 6,000 photos; a few photos need no fewer.
+HEAD_STEPS, TUNE_STEPS, PROBE_STEPS = 130, 370, 46
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The recipe chosen, what the probe found, and why, line by line."""
+
+    recipe: Recipe
+    reasons: list[str]
+    probe: dict[str, Any]
+
+
+def autopilot(
+    manifest: Path,
+    base: Recipe,
+    out: Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    output: Output | None = None,
+    device: str = "auto",
+    cache: Path | None = None,
+) -> TrainResult:
+    """Probe the manifest's photos, choose stages, batches and epochs, and train.
+
+    `base` gives the model, the augmentation and the learning rates. The choice is written to
+    OUT/autopilot.json; `resume` goes on with it. Raises `DataError` without enough held-out photos
+    to judge by.
+    """
+    output = output or Output(quiet=True)
+    kept = cache or out / "cache"
+    path = out / "autopilot.json"
+    if resume and path.exists():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        recipe: Recipe = from_dict(Recipe, stored["recipe"], where=str(path))
+    else:
+        RunPaths(out, base.model.embed_dim).refuse_unless(overwrite)
+        make_folder(out)
+        choice = choose(manifest, base, out / "probe", output, device, kept)
+        recipe = choice.recipe
+        facts = {"reasons": choice.reasons, "probe": choice.probe}
+        facts["recipe"] = dataclasses.asdict(recipe)
+        write_text_atomic(path, [json.dumps(facts, indent=1, ensure_ascii=False) + "\n"])
+        for reason in choice.reasons:
+            output.say(f"autopilot: {reason}")
+    result = train(manifest, recipe, out, resume, overwrite, output, device, kept)
+    if cache is None:
+        shutil.rmtree(kept, ignore_errors=True)
+    return result
+
+
+def choose(
+    manifest: Path, base: Recipe, folder: Path, output: Output, device: str, cache: Path
+) -> Choice:
+    """Train the heads and a short probe of the unfrozen encoders in `folder`, and choose."""
+    photos = [photo for photo in read_manifest(manifest) if photo.captions]
+    count = sum(photo.split == "train" for photo in photos)
+    judges = sum(photo.split == "val" for photo in photos)
+    if judges < ENOUGH_TO_JUDGE:
+        raise DataError(
+            f"{manifest}: {judges} photos in the val split; the autopilot needs at least "
+            f"{ENOUGH_TO_JUDGE} to judge by; split with a larger share, or name a recipe"
+        )
+    heads, tune = fitted(base, count)
+    output.say(f"autopilot: {count} photos to learn from, {judges} to judge by")
+    output.say("autopilot: probing whether training more than the heads pays")
+    steps = max(1, count // min(tune.batch_size, count))
+    probe = dataclasses.replace(
+        tune, name="probe", epochs=math.ceil(PROBE_STEPS / steps), views=1, captions_per_image=2
+    )
+    recipe = dataclasses.replace(base, stages=(heads, probe))
+    try:
+        run = train(manifest, recipe, folder, False, True, output, device, cache)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return judge(base, run.history, (heads, probe, tune), judges)
+
+
+def fitted(base: Recipe, count: int) -> tuple[StageConfig, StageConfig]:
+    """Return the base recipe's first and last stage with batches and epochs for `count` photos.
+
+    Batches of at most an eighth of the photos, so that an epoch has steps to take; epochs such
+    that a stage takes as many steps as it does on thousands of photos, within reason.
+    """
+    stages = []
+    for stage, wanted, most in (
+        (base.stages[0], HEAD_STEPS, 60),
+        (base.stages[-1], TUNE_STEPS, 40),
+    ):
+        size = min(stage.batch_size, max(8, 2 ** int(math.log2(max(1, count / 8)))))
+        steps = max(1, count // min(size, max(1, count)))
+        epochs = min(most, max(stage.epochs, math.ceil(wanted / steps)))
+        stages.append(dataclasses.replace(stage, batch_size=size, epochs=epochs))
+    return stages[0], stages[1]
+
+
+def judge(
+    base: Recipe, history: list[dict], stages: tuple[StageConfig, ...], judges: int
+) -> Choice:
+    """Return the choice that the probe's history speaks for.
+
+    Unfreezing pays when the probe, although far too short, brings the held-out loss or the recall
+    sum above what the heads reach by themselves.
+    """
+    heads, probe, tune = stages
+    best = {
+        stage.name: max(entries_of(history, stage), key=lambda entry: entry["val"]["rsum"])
+        for stage in (heads, probe)
+    }
+    rsum = {name: entry["val"]["rsum"] for name, entry in best.items()}
+    loss = {
+        stage.name: min(entry["val"]["loss"] for entry in entries_of(history, stage))
+        for stage in (heads, probe)
+    }
+    pays = rsum["probe"] > rsum[heads.name] or loss["probe"] < loss[heads.name]
+    found = (
+        f"held-out recall sum {rsum[heads.name]:.1f} with frozen encoders, {rsum['probe']:.1f} "
+        f"after a short fine-tuning; loss {loss[heads.name]:.3f} and {loss['probe']:.3f}"
+    )
+    reasons = [found]
+    chosen: tuple[StageConfig, ...] = (heads,)
+    if pays:
+        chosen = (heads, tune)
+        reasons.append(
+            f"so the last {tune.image_blocks} image blocks and {tune.text_layers} text layers are "
+            f"trained too: at most {tune.epochs} epochs of batches of {tune.batch_size}"
+        )
+    else:
+        reasons.append("so only the heads are trained: more would learn these photos by heart")
+    reasons.append(
+        f"heads: at most {heads.epochs} epochs of batches of {heads.batch_size}; each stage ends "
+        f"after {base.train.patience} epochs without progress, and the best epoch is kept"
+    )
+    recipe = dataclasses.replace(base, name="auto", stages=chosen)
+    return Choice(recipe, reasons, {"rsum": rsum, "loss": loss, "judges": judges})

@@ -1,0 +1,81 @@
+"""The autopilot: what it fits, how it judges, what it leaves behind."""
+
+import dataclasses
+import json
+
+import pytest
+
+from pairlight.errors import DataError, PairlightError
+from pairlight.models.checkpoint import read_checkpoint
+from pairlight.output import Output
+from pairlight.recipes import load_recipe
+from pairlight.train import autopilot as module
+from pairlight.train.autopilot import autopilot, fitted, judge
+
+
+@pytest.mark.parametrize("count", [2, 9, 40, 200, 1000, 6000, 100_000])
+def test_batches_and_epochs_suit_the_number_of_photos(count):
+    base = load_recipe("small")
+    for stage, own in zip(fitted(base, count), (base.stages[0], base.stages[-1]), strict=True):
+        assert 2 <= stage.batch_size <= own.batch_size
+        assert own.epochs <= stage.epochs <= 60
+        if count >= 64:
+            assert count // stage.batch_size >= 8  # an epoch has steps to take
+
+
+def test_thousands_of_photos_get_the_recipe_as_it_is():
+    base = load_recipe("small")
+    heads, tune = fitted(base, 6000)
+    assert (heads.batch_size, tune.batch_size) == (512, 128)
+    assert abs(tune.epochs - base.stages[-1].epochs) <= 1
+
+
+def history(heads, probe):
+    """Entries of a heads stage and a probe with these (rsum, loss)."""
+    entry = lambda stage, s: {"stage": stage, "val": {"rsum": s[0], "loss": s[1]}}  # noqa: E731
+    return [*(entry("heads", s) for s in heads), *(entry("probe", s) for s in probe)]
+
+
+@pytest.mark.parametrize(
+    ("probe", "pays"),
+    [
+        ([(210.0, 2.5)], True),
+        ([(190.0, 1.9)], True),
+        ([(190.0, 2.5)], False),
+        ([(150.0, 3.0), (205.0, 2.1)], True),
+    ],
+)
+def test_unfreezing_pays_when_the_held_out_photos_say_so(probe, pays):
+    base = load_recipe("small")
+    heads, tune = fitted(base, 500)
+    stages = heads, dataclasses.replace(tune, name="probe"), tune
+    choice = judge(base, history([(180.0, 2.4), (200.0, 2.0)], probe), stages, 100)
+    assert [stage.name for stage in choice.recipe.stages] == (
+        [heads.name, tune.name] if pays else [heads.name]
+    )
+    assert "200.0 with frozen encoders" in choice.reasons[0]
+    assert any("learn these photos by heart" in reason for reason in choice.reasons) != pays
+
+
+def test_a_whole_flight_leaves_a_run_and_its_reasons(
+    tmp_path, tiny_recipe, sample_manifest, monkeypatch, capsys
+):
+    monkeypatch.setattr(module, "ENOUGH_TO_JUDGE", 5)
+    result = autopilot(sample_manifest, tiny_recipe, tmp_path, output=Output(), device="cpu")
+    said = capsys.readouterr().out
+    assert "21 photos to learn from, 7 to judge by" in said
+    assert "held-out recall sum" in said and "heads: at most" in said
+    written = json.loads((tmp_path / "autopilot.json").read_text())
+    assert all(f"autopilot: {reason}" in said for reason in written["reasons"])
+    assert read_checkpoint(result.best)["recipe_name"] == "auto"
+    assert not (tmp_path / "probe").exists() and not (tmp_path / "cache").exists()
+    assert len(result.history) <= sum(s["epochs"] for s in written["recipe"]["stages"])
+    with pytest.raises(PairlightError, match="holds a run already"):
+        autopilot(sample_manifest, tiny_recipe, tmp_path, device="cpu")
+    again = autopilot(sample_manifest, tiny_recipe, tmp_path, resume=True, device="cpu")
+    assert again.history == result.history
+
+
+def test_too_few_to_judge_by_is_said(tmp_path, tiny_recipe, sample_manifest):
+    with pytest.raises(DataError, match="7 photos in the val split; the autopilot needs at least"):
+        autopilot(sample_manifest, tiny_recipe, tmp_path, device="cpu")
