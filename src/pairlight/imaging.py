@@ -16,7 +16,7 @@ MAX_PIXELS = 175_000_000
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
 # These formats and no others: Pillow's rarer readers are the ones that get attacked.
 # The JPEG reader opens MPO (a JPEG of several pictures) as well, and gives its first picture.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,7 +40,7 @@ def open_image(path: Path | str, size: int | None = None) -> Image.Image:
     gives nearly the same pixels. Transparency is laid over white; 16-bit grey is scaled to 8.
     Raises `DataError`, in one line, for whatever cannot be read.
     """
-    return _read(Path(path), size)[0]
+    return read_upright(Path(path), size)[0]
 
 
 def check_image(path: Path | str) -> tuple[int, int]:
@@ -48,7 +48,7 @@ def check_image(path: Path | str) -> tuple[int, int]:
 
     Raises `DataError` as `open_image` does.
     """
-    return _read(Path(path), 32)[1]
+    return read_upright(Path(path), 32)[1]
 
 
 def load_square(path: Path | str, size: int) -> np.ndarray:
@@ -60,8 +60,11 @@ def load_square(path: Path | str, size: int) -> np.ndarray:
     return np.array(image.resize((size, size), Image.Resampling.BICUBIC))
 
 
-def _read(path: Path, size: int | None) -> tuple[Image.Image, tuple[int, int]]:
-    """Return the upright RGB image and the upright size it is stored with."""
+def read_upright(path: Path, size: int | None) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the upright RGB image, as `open_image` does, and the upright size it is stored with.
+
+    Raises `DataError` as `open_image` does.
+    """
     try:
         facts = os.stat(path)
     except OSError as error:
@@ -84,27 +87,28 @@ def _read(path: Path, size: int | None) -> tuple[Image.Image, tuple[int, int]]:
 
 def _decode(file, path: Path, size: int | None) -> tuple[Image.Image, tuple[int, int]]:
     try:
-        image = Image.open(file, formats=_FORMATS)
+        image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError:
-        raise DataError(_too_large(path, "it")) from None
+        raise DataError(too_large(path, "it")) from None
     except UnidentifiedImageError:
         raise DataError(
             f"{path}: not an image that can be read; JPEG, PNG, WebP, GIF, BMP and TIFF can"
         ) from None
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise DataError(_too_large(path, f"{width} x {height} pixels"))
+        raise DataError(too_large(path, f"{width} x {height} pixels"))
     if size is not None:
         image.draft(None, (2 * size, 2 * size))
     image.load()
     orientation = _orientation(image)  # After loading: TIFF has turned itself upright by then.
-    rgb = _to_rgb(image)
+    rgb = to_rgb(image)
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
     return rgb, ((height, width) if orientation >= 5 else (width, height))
 
 
-def _too_large(path: Path, what: str) -> str:
+def too_large(path: Path, what: str) -> str:
+    """Return what to tell of an image that is `what`: too many pixels."""
     limit = MAX_PIXELS // 1_000_000
     return f"{path}: {what} is over the limit of {limit} million pixels; scale the image down"
 
@@ -117,7 +121,8 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return the image as 8-bit RGB: transparency over white, deeper greys scaled."""
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

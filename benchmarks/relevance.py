@@ -1,0 +1,168 @@
+"""Measures how often search finds what is not there, and keeps what is: false alarms, reliability.
+
+python benchmarks/relevance.py --model pretrained --manifest flickr8k.jsonl --split val
+python benchmarks/relevance.py --model DIR --manifest photos.jsonl --out calibration.json
+python benchmarks/relevance.py --model DIR        # with the calibration that the model carries
+
+With a manifest of captioned photos that the model was not trained on, a calibration is fitted on
+half of them and its reliability measured on the other half; the one that is used and written to
+--out is fitted on all. False alarms are counted on the bundled sample photos.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import pairlight
+from pairlight.data.manifest import read_split
+from pairlight.errors import PairlightError
+from pairlight.sample import sample_dir
+from pairlight.search.calibration import Calibration, expected_calibration_error, reliability
+from pairlight.search.index import index_photos
+from pairlight.search.relevance import examples, fit_calibration
+from pairlight.search.searcher import Query, Searcher
+from pairlight.search.store import open_store
+
+HERE = Path(__file__).parent
+HITS = 10
+
+
+def lines(name):
+    text = (HERE / name).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def present_queries():
+    """Short phrases and full captions, each with the names of the photos it is right for."""
+    short = []
+    for line in lines("present_concepts.tsv"):
+        text, ends = line.split("\t")
+        short.append((text, tuple(f"000000{end}.jpg" for end in ends.split())))
+    photos = json.loads((sample_dir() / "captions.json").read_text(encoding="utf-8"))
+    full = [(text, (each["file_name"],)) for each in photos for text in each["captions"]]
+    return {"short phrases": short, "captions": full}
+
+
+def embed(model, manifest, split):
+    """Embeddings of images and captions, each caption's owner, the captions."""
+    photos, split = read_split(manifest, split)
+    images = model.encode_images([photo.image for photo in photos])
+    captions = [text for photo in photos for text in photo.captions]
+    owner = np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos])
+    print(f"{len(photos)} photos with {len(captions)} captions of {split}")
+    return images, model.encode_texts(captions), owner, captions
+
+
+def part(held, chosen):
+    """The part of embedded photos that `chosen` (n,) bool marks, with its captions."""
+    images, texts, owner, captions = held
+    rows = np.flatnonzero(chosen[owner])
+    place = np.cumsum(chosen) - 1
+    return images[chosen], texts[rows], place[owner[rows]], [captions[row] for row in rows]
+
+
+def fitted(held, seed):
+    """The calibration of all photos, and what one of half of them promised about the rest."""
+    first = np.random.default_rng(seed).random(len(held[0])) < 0.5
+    half = fit_calibration(*part(held, first), seed=seed)
+    found, right, _ = examples(*part(held, ~first), np.random.default_rng(seed + 1))
+    promised = half.predict(found)
+    print(f"reliability on {len(right)} hits of photos left out, {right.mean():.1%} of them right:")
+    print(f"  expected calibration error {expected_calibration_error(promised, right):.4f}")
+    return fit_calibration(*held, seed=seed), reliability(promised, right)
+
+
+def draw(bins, path):
+    """Draw the reliability diagram: promised against true share, how many hits a bin holds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (top, low) = plt.subplots(
+        2, 1, figsize=(5, 6), height_ratios=[4, 1], sharex=True, layout="constrained"
+    )
+    share = [each.right for each in bins]
+    error = [1.96 * (s * (1 - s) / each.count) ** 0.5 for s, each in zip(share, bins, strict=True)]
+    top.plot([0, 1], [0, 1], "--", color="grey", label="as promised")
+    top.errorbar([each.promised for each in bins], share, error, fmt="o-", capsize=3,
+                 label="measured, 95 %")  # fmt: skip
+    top.set(ylabel="share of hits that are right", ylim=(0, 1), xlim=(0, 1),
+            title="Relevance: promised and measured")  # fmt: skip
+    top.legend()
+    low.bar([(each.low + each.high) / 2 for each in bins], [each.count for each in bins], 0.09)
+    low.set(xlabel="relevance", ylabel="hits", yscale="log")
+    figure.savefig(path, dpi=120)
+    print(f"wrote {path}")
+
+
+def false_alarms(searcher, cutoff):
+    absent = lines("absent_concepts.txt")
+    alarms = [text for text in absent if searcher.search(Query(text)).hits]
+    print(f"absent concepts that find something (cutoff {cutoff}): {len(alarms)} of {len(absent)}, "
+          f"{len(alarms) / len(absent):.1%}; goal: at most 5 %")  # fmt: skip
+    for text in alarms:
+        best = searcher.search(Query(text)).hits[0]
+        print(f"    {best.relevance:.2f} {text}: {Path(best.photo.path).name}")
+    return len(alarms) / len(absent)
+
+
+def kept(searcher, queries, what):
+    """Print how many queries find their photo, first or among the hits, with and without cutoff."""
+
+    def found(query, cut, count):
+        hits = searcher.search(Query(query[0], k=count, cut=cut, fold=False)).hits
+        return any(Path(hit.photo.path).name in query[1] for hit in hits)
+
+    result = {}
+    for count in (1, HITS):
+        before = [query for query in queries if found(query, False, count)]
+        after = [query for query in before if found(query, True, count)]
+        result[count] = len(after) / max(len(before), 1)
+        print(f"{what}: right photo among the first {count} for {len(before)} of {len(queries)} "
+              f"({len(before) / len(queries):.0%}); the cutoff keeps {result[count]:.0%} of these, "
+              f"{len(after) / len(queries):.0%} of all; goal: keep 80 %")  # fmt: skip
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="pretrained")
+    parser.add_argument("--manifest", type=Path, help="captioned photos to fit on, in English")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="write the calibration here, as JSON")
+    parser.add_argument("--diagram", type=Path, default=Path("reliability.png"))
+    args = parser.parse_args()
+    try:
+        measure(args)
+    except PairlightError as error:
+        sys.exit(f"relevance.py: {error}")
+
+
+def measure(args):
+    model = pairlight.load(args.model)
+    calibration = Calibration.of(model)
+    if args.manifest:
+        calibration, bins = fitted(embed(model, args.manifest, args.split), args.seed)
+        draw(bins, args.diagram)
+    if calibration is None:
+        sys.exit("relevance.py: the model has no calibration; fit one with --manifest")
+    print("calibration:", json.dumps(calibration.to_dict()))
+    if args.out:
+        args.out.write_text(json.dumps(calibration.to_dict(), indent=2) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        with open_store(f"{folder}/sample.db", write=True) as store:
+            index_photos(store, model, [str(sample_dir() / "images")])
+            searcher = Searcher(store, model, calibration)
+            false_alarms(searcher, calibration.cutoff)
+            for what, queries in present_queries().items():
+                kept(searcher, queries, what)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Indexes photo folders into one crash-proof file and searches it in words or by example."""

@@ -1,0 +1,216 @@
+"""Turns scores into the probability that a hit is right, and says how far to trust that."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pairlight.errors import ModelError
+from pairlight.search.matcher import Spread
+from pairlight.types import Json
+
+KIND = "logistic"
+FEATURES = ("score", "z", "log_count")
+# The signs that make sense: a higher score, and one that stands out more, never make a hit less
+# likely; in a larger collection something scores high by chance.
+_SIGNS = np.array([1.0, 1.0, -1.0])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A logistic model of `FEATURES`, monotone in the score.
+
+    `cutoff` is the relevance below which a search shows nothing; `facts` tell what it was fitted
+    on, for people.
+    """
+
+    weights: tuple[float, float, float]
+    bias: float
+    cutoff: float = 0.5
+    facts: Json = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        numbers = (*self.weights, self.bias, self.cutoff)
+        if len(self.weights) != len(FEATURES) or not all(map(math.isfinite, numbers)):
+            raise ModelError("calibration: three weights, a bias and a cutoff, all finite, are due")
+        if (np.asarray(self.weights) * _SIGNS < 0).any():
+            raise ModelError("calibration: a weight has the wrong sign; fit it anew")
+
+    def relevance(self, scores: np.ndarray, spread: Spread) -> np.ndarray:
+        """Return the probability in [0, 1] of each score (m,) of one query to be a right hit."""
+        return self.predict(features(scores, spread.mean, spread.std, spread.count))
+
+    def predict(self, found: np.ndarray) -> np.ndarray:
+        """Return probabilities (m,) of features (m, 3)."""
+        return _sigmoid(found @ np.asarray(self.weights) + self.bias)
+
+    def to_dict(self) -> Json:
+        """Return it as plain values, for a model.json."""
+        weights = dict(zip(FEATURES, self.weights, strict=True))
+        return {"kind": KIND, "weights": weights, "bias": self.bias, "cutoff": self.cutoff,
+                "facts": self.facts}  # fmt: skip
+
+    @classmethod
+    def of(cls, model: object) -> Calibration | None:
+        """Return the calibration that a loaded model carries, None where it has none."""
+        value = getattr(model, "calibration", None)
+        return cls.from_dict(value) if value else None
+
+    @classmethod
+    def from_dict(cls, value: Json) -> Calibration:
+        """Return the calibration that `to_dict` described; raises `ModelError` for another kind."""
+        try:
+            if value["kind"] != KIND or set(value["weights"]) != set(FEATURES):
+                raise ValueError("of another kind")
+            first, second, third = (float(value["weights"][name]) for name in FEATURES)
+            cutoff, facts = float(value.get("cutoff", 0.5)), dict(value.get("facts", {}))
+            return cls((first, second, third), float(value["bias"]), cutoff, facts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"calibration of the model cannot be read: {error}") from None
+
+
+def features(scores: np.ndarray, mean, std, count) -> np.ndarray:
+    """Return (m, 3) float64: the score, its distance from the query's mean over the collection in
+    standard deviations, and the logarithm of the collection's size.
+
+    `mean`, `std` and `count` are numbers, or arrays (m,) for hits of many queries.
+    """
+    scores = np.asarray(scores, np.float64)
+    std = np.broadcast_to(np.asarray(std, np.float64), scores.shape)
+    away = scores - mean
+    z = np.divide(away, std, out=np.zeros_like(away), where=std > 1e-9)
+    size = np.log(np.maximum(np.broadcast_to(count, scores.shape), 1))
+    return np.stack([scores, z, size], axis=1)
+
+
+def fit(
+    found: np.ndarray,
+    right: np.ndarray,
+    groups: np.ndarray | None = None,
+    ridge: float = 1e-4,
+    facts: Json | None = None,
+) -> Calibration:
+    """Return the calibration under which features (m, 3) best explain `right` (m,) bool.
+
+    Penalised maximum likelihood by Newton's method on standardised features; a weight that would
+    have the wrong sign is held at zero, so that relevance never falls as the score rises. With
+    `groups` (m,), which hits go together, a feature is also held at zero when doing without it
+    costs no more than one standard error of the log loss on groups left out: what helps that
+    little where it was fitted tends to harm elsewhere. Raises `ModelError` unless there are right
+    and wrong examples.
+    """
+    found, right = np.asarray(found, np.float64), np.asarray(right, bool)
+    if right.all() or not right.any() or not np.isfinite(found).all():
+        raise ModelError("calibration: right and wrong examples are needed, all of them finite")
+    held = found.std(axis=0) <= 1e-9
+    if groups is not None:
+        held = _dispensable(found, right, groups, held, ridge)
+    weights, bias = _fit(found, right, held, ridge)
+    first, second, third = map(float, weights)
+    return Calibration((first, second, third), bias, facts=facts or {})
+
+
+def _dispensable(
+    found: np.ndarray, right: np.ndarray, groups: np.ndarray, held: np.ndarray, ridge: float
+) -> np.ndarray:
+    """Return which features to hold at zero: one more at a time; the score itself always stays."""
+    fold = np.unique(groups, return_inverse=True)[1] % 5
+    while True:
+        whole = _left_out_losses(found, right, fold, held, ridge)
+        costs = {}
+        for each in np.flatnonzero(~held[1:]) + 1:
+            without = held | (np.arange(len(held)) == each)
+            cost = _left_out_losses(found, right, fold, without, ridge) - whole
+            if cost.mean() <= cost.std() / np.sqrt(len(np.unique(groups))):
+                costs[each] = cost.mean()
+        if not costs:
+            return held
+        held = held | (np.arange(len(held)) == min(costs, key=lambda each: costs[each]))
+
+
+def _left_out_losses(
+    found: np.ndarray, right: np.ndarray, fold: np.ndarray, held: np.ndarray, ridge: float
+) -> np.ndarray:
+    """Return each example's log loss (m,) under a fit on the folds it is not in."""
+    losses = np.zeros(len(right))
+    for each in np.unique(fold):
+        inside = fold == each
+        weights, bias = _fit(found[~inside], right[~inside], held, ridge)
+        guess = _sigmoid(found[inside] @ weights + bias).clip(1e-12, 1 - 1e-12)
+        losses[inside] = -np.log(np.where(right[inside], guess, 1 - guess))
+    return losses
+
+
+def _fit(
+    found: np.ndarray, right: np.ndarray, held: np.ndarray, ridge: float
+) -> tuple[np.ndarray, float]:
+    """Return weights (3,) and bias; those of `held` and of the wrong sign are zero."""
+    centre, scale = found.mean(axis=0), np.maximum(found.std(axis=0), 1e-9)
+    while True:
+        weights, bias = _newton((found - centre) / scale, right, held, ridge)
+        wrong = (weights * _SIGNS < 0) & ~held
+        if not wrong.any():
+            break
+        held = held | wrong
+    weights = np.where(held, 0.0, weights / scale)
+    return weights, float(bias - weights @ centre)
+
+
+def _newton(
+    scaled: np.ndarray, right: np.ndarray, held: np.ndarray, ridge: float
+) -> tuple[np.ndarray, float]:
+    design = np.concatenate([scaled * ~held, np.ones((len(scaled), 1))], axis=1)
+    penalty = np.array([ridge] * scaled.shape[1] + [0.0]) * len(scaled)
+    theta = np.zeros(design.shape[1])
+    for _ in range(100):
+        guess = _sigmoid(design @ theta)
+        gradient = design.T @ (guess - right) + penalty * theta
+        bend = (design * (guess * (1 - guess))[:, None]).T @ design + np.diag(penalty + 1e-9)
+        step = np.linalg.solve(bend, gradient)
+        # Far from the optimum the curvature is nearly nil, and a full step would leap past it.
+        theta -= step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-9:
+            break
+    return theta[:-1], float(theta[-1])
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * x))  # does not overflow
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Hits whose relevance lay between `low` and `high`: how many, promised and true share."""
+
+    low: float
+    high: float
+    count: int
+    promised: float
+    right: float
+
+
+def reliability(relevance: np.ndarray, right: np.ndarray, bins: int = 10) -> list[Bin]:
+    """Return the reliability diagram of promised relevances (m,): equal-width bins, empty ones out.
+
+    DeGroot and Fienberg, The Comparison and Evaluation of Forecasters, 1983.
+    """
+    relevance, right = np.asarray(relevance, np.float64), np.asarray(right, np.float64)
+    place = np.minimum((relevance * bins).astype(int), bins - 1)
+    found = []
+    for each in np.unique(place):
+        inside = place == each
+        share, truth = float(relevance[inside].mean()), float(right[inside].mean())
+        found.append(Bin(each / bins, (each + 1) / bins, int(inside.sum()), share, truth))
+    return found
+
+
+def expected_calibration_error(relevance: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
+    """Return the mean gap between promised and true share, weighted by bin (0 best, 1 worst).
+
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation 3.
+    """
+    diagram = reliability(relevance, right, bins)
+    total = sum(each.count for each in diagram)
+    return sum(each.count * abs(each.promised - each.right) for each in diagram) / max(total, 1)

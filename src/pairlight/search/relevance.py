@@ -1,0 +1,100 @@
+"""Makes hits with known truth out of captioned photos, to fit a calibration on."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from pairlight.search.calibration import Calibration, features, fit
+from pairlight.search.matcher import spread_of
+
+SIZES = (20, 35, 50, 100, 200, 500)
+QUERIES = 400
+HITS = 5
+ROUNDS = 3  # collections of each size
+# A caption covers a photo when the photo's own captions have this share of its words; between the
+# two shares nobody knows, and such hits are left out.
+COVERED, UNCOVERED = 0.6, 0.4
+_COMMON = frozenset(
+    "a an the of in on at is are with and to his her its their it he she they while for from by as "
+    "into over up down out off near through next front two three one some other another that this "
+    "there who which has have be being very man woman person people".split()
+)
+
+
+def content_words(text: str) -> set[str]:
+    """Return the words of an English text that say what is seen, their endings taken off."""
+    words = (word for word in re.findall(r"[a-z]+", text.lower()) if len(word) > 2)
+    return {re.sub(r"(ing|ed|es|s)$", "", word) for word in words if word not in _COMMON}
+
+
+def coverage(captions: Sequence[str], owner: np.ndarray, photos: int) -> np.ndarray:
+    """Return (m, photos) float32: the share of a caption's words that a photo's captions have."""
+    words = [content_words(each) for each in captions]
+    place = {word: n for n, word in enumerate(sorted(set().union(*words)))}
+    asked = np.zeros((len(captions), len(place)), np.float32)
+    shown = np.zeros((photos, len(place)), np.float32)
+    for row, found in enumerate(words):
+        columns = [place[word] for word in found]
+        asked[row, columns] = 1
+        shown[owner[row], columns] = 1
+    return asked @ shown.T / np.maximum(asked.sum(axis=1, keepdims=True), 1)
+
+
+def examples(
+    images: np.ndarray,
+    texts: np.ndarray,
+    owner: np.ndarray,
+    captions: Sequence[str],
+    rng: np.random.Generator,
+    sizes: Sequence[int] = SIZES,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return features (m, 3), truth (m,) bool and photo asked for (m,) of hits in collections.
+
+    Photos (n, d) are drawn into collections of `sizes`; of the captions (c, d) half are of a photo
+    that is in the collection, half of one that is not and that no photo there would fit either.
+    A hit among the first `HITS` is right when it is the caption's own photo or covers its words.
+    """
+    cover = coverage(captions, owner, len(images))
+    scores = texts @ images.T
+    found, right, asked = [np.zeros((0, 3))], [np.zeros(0, bool)], [np.zeros(0, int)]
+    for size in [*sizes] * ROUNDS:
+        if size > len(images) // 2:
+            continue
+        chosen = rng.choice(len(images), size, replace=False)
+        for query in _queries(chosen, cover, owner, rng):
+            row = scores[query, chosen]
+            top = np.argsort(-row)[:HITS]
+            covered, own = cover[query, chosen[top]], chosen[top] == owner[query]
+            known = own | (covered >= COVERED) | (covered < UNCOVERED)
+            found.append(features(row[top], *spread_of(row))[known])
+            right.append((own | (covered >= COVERED))[known])
+            asked.append(np.full(int(known.sum()), owner[query]))
+    return np.concatenate(found), np.concatenate(right), np.concatenate(asked)
+
+
+def _queries(chosen: np.ndarray, cover: np.ndarray, owner: np.ndarray, rng) -> list[int]:
+    order = rng.permutation(len(owner))
+    order = order[cover[order, owner[order]] > 0]  # captions of common words only ask for nothing
+    present = np.isin(owner[order], chosen)
+    # What might fit a photo here is no honest example of something absent.
+    absent = ~present & (cover[order][:, chosen].max(axis=1) < 0.5)
+    return [*order[present][: QUERIES // 2], *order[absent][: QUERIES // 2]]
+
+
+def fit_calibration(
+    images: np.ndarray,
+    texts: np.ndarray,
+    owner: np.ndarray,
+    captions: Sequence[str],
+    seed: int = 0,
+) -> Calibration:
+    """Return the calibration of a model from embeddings of photos it was not trained on.
+
+    `images` (n, d), `texts` (m, d) of `captions`, `owner` (m,) rows of `images`; at least 100
+    photos, in English. Raises `ModelError` where they do not suffice.
+    """
+    found, right, asked = examples(images, texts, owner, captions, np.random.default_rng(seed))
+    facts = {"photos": len(images), "captions": len(texts), "hits": len(right),
+             "right": int(right.sum())}  # fmt: skip
+    return fit(found, right, asked, facts=facts)

@@ -1,0 +1,193 @@
+"""Relevance on made-up scores whose truth is known: recovered, monotone, calibrated, dropped."""
+
+import json
+
+import numpy as np
+import pytest
+from colours import unit
+
+from pairlight.errors import ModelError
+from pairlight.search.calibration import (
+    Calibration,
+    expected_calibration_error,
+    features,
+    fit,
+    reliability,
+)
+from pairlight.search.matcher import Spread
+from pairlight.search.relevance import content_words, coverage, examples, fit_calibration
+
+
+def drawn(weights, bias, count=20_000, seed=0):
+    """Features and truth drawn from a known model; hits of one query (5 each) belong together."""
+    rng = np.random.default_rng(seed)
+    found = np.stack(
+        [
+            rng.uniform(0, 0.8, count),
+            rng.normal(2, 1, count),
+            np.log(rng.integers(10, 1000, count)),
+        ],
+        1,
+    )
+    promised = 1 / (1 + np.exp(-(found @ np.asarray(weights) + bias)))
+    return found, rng.random(count) < promised, np.arange(count) // 5, promised
+
+
+def test_a_known_model_is_recovered():
+    found, right, groups, promised = drawn((12.0, 0.8, -0.9), -2.0)
+    for given in (None, groups):
+        calibration = fit(found, right, given)
+        assert calibration.weights == pytest.approx((12.0, 0.8, -0.9), rel=0.15)
+        assert np.abs(calibration.predict(found) - promised).mean() < 0.02
+
+
+def test_the_fit_is_that_of_a_known_library():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    found, right, _, _ = drawn((12.0, 0.8, -0.9), -2.0, count=2000)
+    calibration = fit(found, right, ridge=0)
+    theirs = linear_model.LogisticRegression(C=np.inf, max_iter=10_000, tol=1e-10).fit(found, right)
+    assert calibration.weights == pytest.approx(theirs.coef_[0], rel=1e-3)
+    assert calibration.bias == pytest.approx(theirs.intercept_[0], rel=1e-3)
+
+
+def test_what_is_fitted_is_calibrated_on_new_examples():
+    calibration = fit(*drawn((12.0, 0.8, -0.9), -2.0)[:3])
+    found, right, _, _ = drawn((12.0, 0.8, -0.9), -2.0, seed=1)
+    assert expected_calibration_error(calibration.predict(found), right) < 0.02
+    # A model that is sure of itself for no reason is found out.
+    boasting = Calibration(tuple(3 * each for each in calibration.weights), 3 * calibration.bias)
+    assert expected_calibration_error(boasting.predict(found), right) > 0.05
+
+
+def test_relevance_never_falls_as_the_score_rises():
+    # Truth that runs the wrong way: the best that is allowed is to say nothing by the score.
+    found, right, _, _ = drawn((-8.0, -1.0, 0.5), 1.0)
+    assert fit(found, right).weights == (0.0, 0.0, 0.0)
+    found, right, _, _ = drawn((12.0, -0.5, -0.9), -2.0)
+    calibration = fit(found, right)
+    assert calibration.weights[0] > 0 and calibration.weights[1] == 0
+    scores = np.linspace(-1, 1, 101)
+    assert (np.diff(calibration.relevance(scores, Spread(0.1, 0.2, 500))) >= 0).all()
+
+
+def test_a_feature_that_tells_nothing_is_dropped():
+    found, right, groups, _ = drawn((12.0, 0.0, -0.9), -2.0, count=2000)
+    rng = np.random.default_rng(3)
+    found[:, 1] = rng.normal(2, 1, len(found))
+    calibration = fit(found, right, groups)
+    assert calibration.weights[1] == 0 and calibration.weights[0] > 0 > calibration.weights[2]
+
+
+def test_the_base_rate_is_kept():
+    found, right, groups, _ = drawn((12.0, 0.8, -0.9), -2.0)
+    assert fit(found, right, groups).predict(found).mean() == pytest.approx(right.mean(), abs=0.01)
+
+
+def test_separable_examples_do_not_blow_up():
+    found = np.zeros((100, 3))
+    found[50:, 0] = 1
+    calibration = fit(found, found[:, 0] > 0.5)
+    assert calibration.predict(found[[0, 99]]) == pytest.approx([0, 1], abs=0.1)
+
+
+@pytest.mark.parametrize("right", [np.ones(10, bool), np.zeros(10, bool)])
+def test_examples_of_one_kind_do_not_do(right):
+    with pytest.raises(ModelError, match="right and wrong"):
+        fit(np.random.default_rng(0).random((10, 3)), right)
+
+
+def test_features():
+    found = features(np.array([0.5, 0.1]), 0.1, 0.2, 100)
+    assert found == pytest.approx(np.array([[0.5, 2.0, np.log(100)], [0.1, 0.0, np.log(100)]]))
+    assert features(np.array([0.5]), 0.5, 0.0, 1)[0] == pytest.approx([0.5, 0, 0])  # a lone photo
+    assert features(np.zeros(0), 0.0, 0.0, 0).shape == (0, 3)
+
+
+def test_it_survives_json():
+    calibration = Calibration((12.5, 0.0, -0.9), -2.0, 0.4, {"photos": 1000})
+    assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "isotonic"},
+        {"weights": {"score": 1}},
+        {"bias": None},
+        {"bias": "nan"},
+        {"cutoff": "x"},
+    ]
+    + [{"weights": {"score": -1, "z": 0, "log_count": 0}}, {"weights": None}, {"bias": 1e999}],
+)
+def test_a_damaged_description_is_refused(change):
+    value = {**Calibration((1.0, 0.0, 0.0), 0.0).to_dict(), **change}
+    with pytest.raises(ModelError, match="calibration"):
+        Calibration.from_dict(value)
+
+
+def test_a_model_may_carry_one():
+    class Model:
+        calibration = Calibration((1.0, 0.0, 0.0), 0.0).to_dict()
+
+    assert Calibration.of(Model()) == Calibration((1.0, 0.0, 0.0), 0.0)
+    assert Calibration.of(object()) is None
+
+
+def test_reliability_by_hand():
+    relevance = np.array([0.05, 0.15, 0.15, 0.95, 1.0])
+    right = np.array([0, 0, 1, 1, 1])
+    low, middle, high = reliability(relevance, right)
+    assert (low.low, low.high, low.count, low.right) == (0.0, 0.1, 1, 0.0)
+    assert (middle.count, middle.promised, middle.right) == (2, pytest.approx(0.15), 0.5)
+    assert (high.count, high.promised, high.right) == (2, pytest.approx(0.975), 1.0)
+    expected = (1 * 0.05 + 2 * 0.35 + 2 * 0.025) / 5
+    assert expected_calibration_error(relevance, right) == pytest.approx(expected)
+    assert expected_calibration_error(np.zeros(0), np.zeros(0)) == 0
+
+
+def test_content_words():
+    assert content_words("Two dogs are running on the beach .") == {"dog", "runn", "beach"}
+    assert content_words("a man with the woman") == set()
+
+
+def test_coverage():
+    captions = ["a red ball", "a ball and a dog", "blue sky"]
+    found = coverage(captions, np.array([0, 0, 1]), 2)
+    assert found == pytest.approx(np.array([[1, 0], [1, 0], [0, 1]]))
+    assert coverage(["a dog", "a cat"], np.array([0, 1]), 2)[0, 1] == 0
+
+
+def collection(noise, photos=400, kinds=40, seed=0):
+    """Photos of `kinds` things, captions that name the thing, embeddings that agree up to noise."""
+    rng = np.random.default_rng(seed)
+    things = unit(rng.standard_normal((kinds, 64)))
+    kind = rng.integers(0, kinds, photos)
+    images = unit(things[kind] + noise * unit(rng.standard_normal((photos, 64))))
+    texts = unit(things[kind] + noise * unit(rng.standard_normal((photos, 64))))
+    return (
+        images,
+        texts,
+        np.arange(photos),
+        [f"a thing{chr(97 + k // 26)}{chr(97 + k % 26)}" for k in kind],
+    )
+
+
+def test_examples_know_the_truth():
+    images, texts, owner, captions = collection(noise=0.3)
+    found, right, asked = examples(images, texts, owner, captions, np.random.default_rng(0))
+    assert len(found) == len(right) == len(asked) > 1000
+    # With so little noise a right hit scores far above a wrong one.
+    assert found[right, 0].min() > found[~right, 0].max()
+
+
+@pytest.mark.parametrize("noise", [0.5, 2.0])
+def test_a_whole_fit_is_calibrated_on_photos_it_has_not_seen(noise):
+    calibration = fit_calibration(*collection(noise))
+    found, right, _ = examples(*collection(noise, seed=1), np.random.default_rng(5))
+    assert expected_calibration_error(calibration.predict(found), right) < 0.06
+    assert calibration.facts["photos"] == 400
+
+
+def test_too_few_photos_are_told():
+    with pytest.raises(ModelError, match="right and wrong"):
+        fit_calibration(*collection(0.5, photos=10))
