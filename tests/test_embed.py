@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 import pairlight
+import pairlight.embed
 from pairlight.data.manifest import read_manifest
 from pairlight.embed import embed_photos, load_model, pick_device
 from pairlight.errors import DataError, MissingDependency, ModelError
+from pairlight.imaging import load_square
 from pairlight.sample import sample_dir
 
 
@@ -68,9 +70,35 @@ def test_unreadable_photos_are_skipped_with_their_captions(model, sample_manifes
     ]
 
 
-def test_no_released_model_yet():
-    with pytest.raises(ModelError, match="give a checkpoint file"):
+def test_without_the_released_model(monkeypatch, tmp_path):
+    monkeypatch.setattr(pairlight.embed, "PRETRAINED", tmp_path / "absent")
+    with pytest.raises(ModelError, match="give a checkpoint file or a folder"):
         load_model("pretrained")
+
+
+def test_the_released_model_is_an_exported_folder(monkeypatch, tmp_path):
+    """Its folder is opened as any exported one is, and told apart from a checkpoint."""
+    monkeypatch.setattr(pairlight.embed, "PRETRAINED", tmp_path)
+    with pytest.raises(ModelError, match="not an exported model: it has no model.json"):
+        load_model("pretrained")
+
+
+def test_pixels_are_what_files_give(model):
+    pixels = np.stack([load_square(path, model.image_size) for path in PHOTOS])
+    found = model.encode_pixels(pixels)
+    assert found.dtype == np.float32 and model.encode_pixels(pixels[:0]).shape == (0, 16)
+    np.testing.assert_allclose(found, model.encode_images(PHOTOS), atol=1e-6)
+
+
+def test_progress_is_told(model, sample_manifest):
+    told = []
+
+    def track(items, what, total=None):
+        told.append((what, total))
+        return items
+
+    embed_photos(model, read_manifest(sample_manifest), track)
+    assert told == [("images", 2), ("captions", 3)]
 
 
 def test_an_unknown_device():

@@ -15,12 +15,14 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A part imports itself or an earlier group; lazy imports count.
 GROUPS = [
     {"errors"},
-    {"types", "config", "files", "threads", "imaging", "sample"},
+    {"types", "config", "files", "threads", "imaging", "sample", "tokenization"},
     {"recipes", "output"},
-    {"data", "models", "losses", "metrics"},
+    {"data", "models", "losses", "metrics", "runtime"},
     {"embed"},
-    {"train", "plots"},
+    {"train", "plots", "export", "search"},
+    {"report", "serve"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {part: level for level, parts in enumerate(GROUPS) for part in parts}
 
@@ -93,7 +95,8 @@ def test_commands_and_data_work_without_torch():
         "for name in ('torch', 'timm', 'transformers', 'matplotlib', 'sklearn', 'safetensors'):\n"
         "    sys.modules[name] = None\n"
         "import pairlight.cli.main, pairlight.data.prepare, pairlight.data.split\n"
-        "import pairlight.metrics.report, pairlight.embed\n"
+        "import pairlight.metrics.report, pairlight.embed, pairlight.runtime.model\n"
+        "import pairlight.search.searcher, pairlight.search.index\n"
     )
     run_python(code)
 

@@ -7,10 +7,11 @@ __all__ = ["Embeddings", "Pair", "Photo", "__version__", "load"]
 
 
 def load(model: str, device: str = "auto"):
-    """Return a loaded `Model` from a checkpoint file.
+    """Return a loaded model: a checkpoint file, a folder that `export` wrote, or `pretrained`.
 
     The result has `encode_images(paths)` and `encode_texts(texts)`, both giving
-    (n, d) float32 arrays of unit length. Raises `ModelError` when the file is not one of ours.
+    (n, d) float32 arrays of unit length, and `encode_pixels(pixels)` for images already read.
+    Only checkpoints need torch. Raises `ModelError` when the file is not one of ours.
     """
     # Imported on call: `import pairlight` must stay under 100 ms and work without torch.
     from pairlight.embed import load_model

@@ -1,18 +1,18 @@
-"""Turns a model and images or texts into embeddings, and caches what frozen encoders give."""
+"""Turns a model and images or texts into embeddings."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pairlight.errors import DataError, MissingDependency, ModelError
-from pairlight.imaging import load_square
-from pairlight.threads import map_ahead, untracked
+from pairlight.errors import MissingDependency, ModelError
+from pairlight.runtime.batches import IMAGE_THREADS as IMAGE_THREADS
+from pairlight.runtime.batches import Track, pixel_batches, text_batches
+from pairlight.threads import untracked
 from pairlight.types import Embeddings, Photo
 
 if TYPE_CHECKING:
@@ -20,12 +20,37 @@ if TYPE_CHECKING:
 
     from pairlight.models.dual_encoder import DualEncoder
 
-Track = Callable[..., Iterable]
-
 IMAGE_CHUNK = 32
-IMAGE_THREADS = 2
 TEXT_CHUNK = 64
 DEVICES = ("cpu", "cuda", "mps", "xpu")
+PRETRAINED = Path(__file__).parent / "pretrained" / "small"
+
+
+class Encoder(Protocol):
+    """What every loaded model offers, whether torch or ONNX Runtime computes it."""
+
+    name: str
+    sha256: str
+    embed_dim: int
+    image_size: int
+    parameters: int
+
+    @property
+    def logit_scale(self) -> float:
+        """The inverse temperature that multiplies cosines."""
+        ...
+
+    def encode_images(self, paths: Sequence[str | Path], track: Track = untracked) -> np.ndarray:
+        """Return (n, d) float32 embeddings of image files; raises `DataError` at a bad one."""
+        ...
+
+    def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Return (n, d) float32 embeddings of pixels (n, S, S, 3) uint8, S being `image_size`."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str], track: Track = untracked) -> np.ndarray:
+        """Return (n, d) float32 embeddings of texts."""
+        ...
 
 
 def pick_device(name: str = "auto") -> str:
@@ -43,8 +68,35 @@ def pick_device(name: str = "auto") -> str:
     return name
 
 
-def load_model(path: str | Path, device: str = "auto") -> Model:
-    """Return the `Model` of a checkpoint file."""
+def load_model(path: str | Path, device: str = "auto") -> Encoder:
+    """Return the model of a checkpoint file, of an exported folder, or `pretrained`.
+
+    Exported folders need no torch and run on the processor.
+    """
+    if str(path) == "pretrained":
+        if not PRETRAINED.is_dir():
+            raise ModelError(
+                "no released model comes with this version; give a checkpoint file or a folder "
+                "that `pairlight export` wrote"
+            )
+        path = PRETRAINED
+    path = Path(path)
+    return _exported(path, device) if path.is_dir() else _checkpoint(path, device)
+
+
+def _exported(path: Path, device: str) -> Encoder:
+    if device not in ("auto", "cpu"):
+        raise ModelError(f"{path}: exported models run on cpu, not {device!r}; use cpu or auto")
+    try:
+        from pairlight.runtime.model import ExportedModel
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"{error.name} is not installed; exported models need: pip install pairlight"
+        ) from None
+    return ExportedModel(path)
+
+
+def _checkpoint(path: Path, device: str) -> Encoder:
     try:
         from pairlight.models.checkpoint import load_checkpoint
         from pairlight.models.weights import sha256_of
@@ -52,15 +104,12 @@ def load_model(path: str | Path, device: str = "auto") -> Model:
         raise MissingDependency(
             f"{error.name} is not installed; checkpoints need: pip install 'pairlight[train]'"
         ) from None
-    if str(path) == "pretrained":
-        raise ModelError("no released model comes with this version; give a checkpoint file")
-    path = Path(path)
     dual, content = load_checkpoint(path)
     return Model(dual, content.get("recipe_name", "unnamed"), sha256_of(path), pick_device(device))
 
 
 class Model:
-    """A loaded model: paths and texts in, unit-length float32 arrays out."""
+    """A checkpoint's model in torch: paths and texts in, unit-length float32 arrays out."""
 
     def __init__(self, dual: DualEncoder, name: str, sha256: str = "", device: str = "cpu"):
         self.dual = dual.to(device)
@@ -68,6 +117,7 @@ class Model:
         self.sha256 = sha256
         self.device = device
         self.embed_dim = dual.config.embed_dim
+        self.image_size = dual.config.image_size
         self.parameters = sum(each.numel() for each in dual.parameters())
 
     @property
@@ -77,29 +127,58 @@ class Model:
 
     def encode_images(self, paths: Sequence[str | Path], track: Track = untracked) -> np.ndarray:
         """Return (n, d) float32 embeddings of image files; raises `DataError` at a bad one."""
-        kept, features = image_features(self.dual, list(map(Path, paths)), track, skip_bad=False)
-        return self._project(self.dual.project_images, features)
+        batches = pixel_batches(paths, self.image_size, IMAGE_CHUNK, track)
+        parts = [self.encode_pixels(pixels) for _, pixels in batches]
+        return np.concatenate(parts) if parts else self._none()
+
+    def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Return (n, d) float32 embeddings of pixels (n, S, S, 3) uint8, S being `image_size`."""
+        import torch
+
+        self.dual.eval()
+        if len(pixels) == 0:
+            return self._none()
+        channels_first = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            features = [
+                self.dual.image_features(part.to(self.device))
+                for part in channels_first.split(IMAGE_CHUNK)
+            ]
+            return _array(self.dual.project_images(torch.cat(features)))
 
     def encode_texts(self, texts: Sequence[str], track: Track = untracked) -> np.ndarray:
         """Return (n, d) float32 embeddings of texts."""
-        return self._project(self.dual.project_texts, text_features(self.dual, texts, track))
-
-    def _project(self, head: Callable, features: torch.Tensor) -> np.ndarray:
         import torch
 
+        self.dual.eval()
+        out = np.zeros((len(texts), self.embed_dim), np.float32)
+        tokenizer = self.dual.tokenizer
+        ids = [each.ids for each in tokenizer(list(texts))]
         with torch.inference_mode():
-            self.dual.eval()
-            if len(features) == 0:
-                return np.zeros((0, self.embed_dim), np.float32)
-            return head(features.to(self.device)).float().cpu().numpy()
+            for rows in text_batches(ids, TEXT_CHUNK, track):
+                tokens, mask = tokenizer.pad([ids[row] for row in rows])
+                features = self.dual.text_features(tokens.to(self.device), mask.to(self.device))
+                out[rows] = _array(self.dual.project_texts(features))
+        return out
+
+    def _none(self) -> np.ndarray:
+        return np.zeros((0, self.embed_dim), np.float32)
 
 
-def embed_photos(model: Model, photos: Sequence[Photo], track: Track | None = None) -> Embeddings:
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.float().cpu().numpy()
+
+
+def embed_photos(model: Encoder, photos: Sequence[Photo], track: Track | None = None) -> Embeddings:
     """Embed photos and their captions; unreadable photos are skipped, captions and all."""
     track = track or untracked
     start = time.perf_counter()
-    kept, features = image_features(model.dual, [photo.image for photo in photos], track)
-    images = model._project(model.dual.project_images, features)
+    kept: list[int] = []
+    parts = [np.zeros((0, model.embed_dim), np.float32)]
+    paths = [photo.image for photo in photos]
+    for rows, pixels in pixel_batches(paths, model.image_size, IMAGE_CHUNK, track, skip=True):
+        kept += rows
+        parts.append(model.encode_pixels(pixels))
     middle = time.perf_counter()
     chosen = [photos[row] for row in kept]
     captions = [text for photo in chosen for text in photo.captions]
@@ -107,7 +186,7 @@ def embed_photos(model: Model, photos: Sequence[Photo], track: Track | None = No
     end = time.perf_counter()
     bad = set(range(len(photos))) - set(kept)
     return Embeddings(
-        images=images,
+        images=np.concatenate(parts),
         texts=texts,
         owner=owners(chosen),
         image_ids=tuple(photo.image_id for photo in chosen),
@@ -121,61 +200,3 @@ def embed_photos(model: Model, photos: Sequence[Photo], track: Track | None = No
 def owners(photos: Sequence[Photo]) -> np.ndarray:
     """Return (m,) int64: the row in `photos` of each caption, captions in order."""
     return np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos])
-
-
-def image_features(
-    dual: DualEncoder, paths: Sequence[Path], track: Track = untracked, skip_bad: bool = True
-) -> tuple[list[int], torch.Tensor]:
-    """Return the rows of `paths` that could be read and their pooled features (n, C) float32."""
-    import torch
-
-    dual.eval()
-    kept: list[int] = []
-    parts: list[torch.Tensor] = []
-    starts = range(0, len(paths), IMAGE_CHUNK)
-    groups = [paths[start : start + IMAGE_CHUNK] for start in starts]
-    read = partial(_read, size=dual.config.image_size, skip_bad=skip_bad)
-    with torch.inference_mode():
-        chunks = zip(starts, map_ahead(read, groups, IMAGE_THREADS), strict=True)
-        for start, chunk in track(chunks, "images", total=len(starts)):
-            good = [(start + n, each) for n, each in enumerate(chunk) if each is not None]
-            if good:
-                kept += [row for row, _ in good]
-                pixels = torch.from_numpy(np.stack([each for _, each in good]))
-                pixels = pixels.permute(0, 3, 1, 2).to(_device(dual))
-                parts.append(dual.image_features(pixels).cpu())
-    return kept, torch.cat(parts) if parts else torch.zeros(0, dual.image_encoder.dim)
-
-
-def _read(path: Path, size: int, skip_bad: bool) -> np.ndarray | None:
-    try:
-        return load_square(path, size)
-    except DataError:
-        if not skip_bad:
-            raise
-        return None
-
-
-def text_features(
-    dual: DualEncoder, texts: Sequence[str], track: Track = untracked
-) -> torch.Tensor:
-    """Return pooled features (m, C) float32 of texts."""
-    import torch
-
-    dual.eval()
-    ids = [each.ids for each in dual.tokenizer(list(texts))]
-    # Texts of like length together: padding would cost as much as the words do.
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-    features = torch.zeros(len(ids), dual.text_encoder.dim)
-    starts = range(0, len(order), TEXT_CHUNK)
-    with torch.inference_mode():
-        for start in track(starts, "captions", total=len(starts)):
-            rows = order[start : start + TEXT_CHUNK]
-            tokens, mask = dual.tokenizer.pad([ids[row] for row in rows])
-            device = _device(dual)
-            features[rows] = dual.text_features(tokens.to(device), mask.to(device)).cpu()
-    return features
-
-
-def _device(dual: DualEncoder) -> torch.device:
-    return dual.log_scale.device

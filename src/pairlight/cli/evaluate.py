@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="Checkpoint to measure.")],
+    model: Annotated[str, typer.Option(help="Checkpoint, exported folder, or pretrained.")],
     manifest: Annotated[Path | None, typer.Option(help="Manifest with the photos.")] = None,
     split: Annotated[
         str | None,
@@ -47,20 +47,21 @@ def evaluate(
         --split val --json results.json
       pairlight evaluate --model checkpoints/best_model_256.pth --images photos \\
         --captions captions.csv --json -
+      pairlight evaluate --model exported --manifest photos.jsonl
     """
     from pairlight.data.doctor import plainly
     from pairlight.data.manifest import read_split
     from pairlight.embed import embed_photos, load_model
     from pairlight.metrics.report import evaluate_embeddings, format_report
 
-    _check_sources(manifest, images, captions)
+    check_sources(manifest, images, captions)
     output = Output(quiet, json_to)
     loaded = load_model(model, device)
     left_out: Json = {}
     if manifest is not None:
         photos, split = read_split(manifest, split)
     else:
-        photos, split, left_out = _of_folder(images, captions, split, output)  # type: ignore[arg-type]
+        photos, split, left_out = photos_of_folder(images, captions, split, output)  # type: ignore[arg-type]
     output.say(f"model {loaded.name}: measuring split {split}, {len(photos)} photos")
     embeddings = embed_photos(loaded, photos, output.track)
     result = evaluate_embeddings(embeddings, loaded.logit_scale, split, seed)
@@ -74,7 +75,7 @@ def evaluate(
     output.json({"model": described, **result, **({"left_out": left_out} if left_out else {})})
 
 
-def _check_sources(manifest: Path | None, images: Path | None, captions: Path | None) -> None:
+def check_sources(manifest: Path | None, images: Path | None, captions: Path | None) -> None:
     """Raise `ConfigError` unless the photos come from just one place."""
     if (images is None) != (captions is None):
         missing = "--images DIR" if images is None else "--captions FILE"
@@ -84,7 +85,7 @@ def _check_sources(manifest: Path | None, images: Path | None, captions: Path | 
         raise ConfigError(f"{problem}; use --manifest FILE, or --images DIR with --captions FILE")
 
 
-def _of_folder(
+def photos_of_folder(
     images: Path, captions: Path, split: str | None, output: Output
 ) -> tuple[list["Photo"], str, "Json"]:
     """Prepare photos and captions as `pairlight prepare` does, without leaving a file behind.

@@ -7,7 +7,18 @@ import sys
 import typer
 
 from pairlight import __version__
-from pairlight.cli import demo, evaluate, prepare, split, train, visualize
+from pairlight.cli import (
+    demo,
+    evaluate,
+    export,
+    index,
+    prepare,
+    search,
+    soup,
+    split,
+    train,
+    visualize,
+)
 from pairlight.errors import PairlightError
 
 app = typer.Typer(
@@ -36,7 +47,7 @@ def _root(
     pass
 
 
-for module in (prepare, split, train, evaluate, visualize, demo):
+for module in (prepare, split, train, soup, evaluate, visualize, export, index, search, demo):
     name = module.__name__.rsplit(".", 1)[-1]
     app.command(name)(getattr(module, name))
 

@@ -8,7 +8,7 @@ from pairlight.cli.console import JSON, QUIET, Output
 
 
 def visualize(
-    model: Path = typer.Option(..., help="Checkpoint to look at."),
+    model: str = typer.Option(..., help="Checkpoint, exported folder, or pretrained."),
     manifest: Path = typer.Option(..., help="Manifest with the photos to draw."),
     split: str = typer.Option(None, help="train, val, test or all; default: test, else val."),
     out: Path = typer.Option(Path("visualization"), help="Folder for the pictures."),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pairlight.embed import Model
+from pairlight.embed import Encoder
 from pairlight.errors import ConfigError, DataError
 from pairlight.plots.gallery import plot_image_to_text, plot_text_to_image
 from pairlight.plots.heatmap import plot_similarity
@@ -31,7 +31,7 @@ class Pictures:
 
 
 def draw_pictures(
-    model: Model,
+    model: Encoder,
     embeddings: Embeddings,
     out: Path,
     queries: Sequence[str] = QUERIES,
@@ -88,7 +88,7 @@ def _draw_captions(
 
 def _draw_queries(
     done: Pictures,
-    model: Model,
+    model: Encoder,
     embeddings: Embeddings,
     queries: Sequence[str],
     top: int,

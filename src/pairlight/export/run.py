@@ -1,0 +1,125 @@
+"""Exports a checkpoint: graphs, int8 twins, measurements, the gate, then the folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from pairlight.export.describe import describe
+from pairlight.export.folder import check_target, write_folder
+from pairlight.export.gate import Verdict, judge
+from pairlight.export.graphs import TOWERS, export_graphs
+from pairlight.export.probes import Probes, Sources, calibration_probes, read_probes
+from pairlight.export.quantize import quantize
+from pairlight.export.towers import image_inputs, measure_towers, text_inputs
+from pairlight.models.checkpoint import load_checkpoint
+from pairlight.models.dual_encoder import DualEncoder
+from pairlight.models.weights import sha256_of
+from pairlight.output import Output
+from pairlight.runtime.folder import DESCRIPTION
+from pairlight.runtime.sessions import make_session
+from pairlight.types import Json
+
+# A long text tower needs no more texts than this to show its outlier channels.
+_TEXT_FEEDS = 16
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose: int8 twins at all, kept though slow, an older export replaced."""
+
+    int8: bool = True
+    for_size: bool = False
+    overwrite: bool = False
+    seed: int = 0
+
+
+def export_model(
+    checkpoint: Path, out: Path, sources: Sources, options: Options, output: Output
+) -> Json:
+    """Write the exported model to `out` and return its description.
+
+    Raises `ModelError`, and leaves nothing behind, when a float32 tower does not give the
+    checkpoint's embeddings. An int8 tower that is not good enough gives way to the float32 one.
+    """
+    check_target(out, options.overwrite)
+    dual, content = load_checkpoint(checkpoint)
+    size, seed = dual.config.image_size, options.seed
+    probes = read_probes(sources.judged, sources.judged_name, size, seed, output.track)
+    output.say("writing both towers as ONNX; this takes a minute")
+    graphs = export_graphs(dual)
+    models = {"fp32": {tower: graphs[tower].SerializeToString() for tower in TOWERS}}
+    reasons = dict.fromkeys(TOWERS, "not asked for")
+    calibrated = None
+    if options.int8:
+        calibration = calibration_probes(sources, size, seed)
+        calibrated = calibration.source
+        output.say(f"making int8 twins, calibrated with {calibrated}")
+        models["int8"], reasons = make_twins(graphs, dual, calibration)
+    output.say(
+        f"measuring on {len(probes.pixels)} photos and {len(probes.captions)} captions: "
+        f"{probes.source}"
+    )
+    measured = measure_towers(dual, probes, models, output.track)
+    sizes = {kind: {t: len(each) for t, each in found.items()} for kind, found in models.items()}
+    verdict = judge(measured, probes, sizes, reasons, options.for_size)
+    files = {f"{t}.onnx": models[verdict.precision[t]][t] for t in TOWERS}
+    files["tokenizer.json"] = dual.tokenizer.to_json().encode()
+    name, facts = content.get("recipe_name", "unnamed"), _facts(verdict, calibrated)
+    description = describe(dual, name, sha256_of(checkpoint), files, facts)
+    files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
+    write_folder(out, files, options.overwrite)
+    return description
+
+
+def _facts(verdict: Verdict, calibrated: str | None) -> Json:
+    return {
+        "precision": verdict.precision,
+        "int8_refused": verdict.reasons,
+        "parity": {**verdict.parity, "calibration": calibrated},
+    }
+
+
+def make_twins(
+    graphs: dict[str, onnx.ModelProto], dual: DualEncoder, calibration: Probes
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the int8 towers, and for each that could not be made the reason."""
+    _, images = image_inputs(calibration)
+    rows, texts = text_inputs(dual, calibration)
+    step = max(1, len(rows) // _TEXT_FEEDS)  # from the shortest to the longest
+    feeds = {
+        "image": [{"pixels": pixels} for (pixels,) in images],
+        "text": [{"tokens": tokens, "mask": mask} for tokens, mask in texts[::step]],
+    }
+    twins: dict[str, bytes] = {}
+    reasons: dict[str, str] = {}
+    for tower in TOWERS:
+        try:
+            twin = quantize(graphs[tower], feeds[tower]).SerializeToString()
+            make_session(twin, f"{tower}.onnx")
+            twins[tower] = twin
+        except Exception as error:  # an architecture that the quantizer does not know
+            why = " ".join(str(error).split())[:100] or type(error).__name__
+            reasons[tower] = f"it could not be made ({why})"
+    return twins, reasons
+
+
+def summary(description: Json, out: Path) -> str:
+    """Return what was exported in a few plain lines: precision, nearness, speed, size."""
+    found, lines = description["parity"], []
+    for tower, what in (("image", "images"), ("text", "captions")):
+        kind = description["precision"][tower]
+        facts = found[tower][kind]
+        reason = description["int8_refused"].get(tower)
+        lines.append(
+            f"{tower}: {kind}, cosine to the checkpoint mean {facts['cosine_mean']:.4f}, least "
+            f"{facts['cosine_min']:.4f}; {facts['per_second']:.0f} {what}/s, "
+            f"{facts['times_torch']:.1f} times torch; {facts['bytes'] / 1e6:.1f} MB"
+        )
+        if reason:
+            lines.append(f"{tower}: int8 is not used: {reason}")
+    for kind, recall in found["R@1"].items():
+        lines.append(f"R@1 {kind}: {recall['i2t']:.1f} image to text, {recall['t2i']:.1f} back")
+    total = sum(each["bytes"] for each in description["files"].values())
+    return "\n".join([*lines, f"wrote {out}: {total / 1e6:.1f} MB"])

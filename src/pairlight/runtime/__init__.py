@@ -1,0 +1,1 @@
+"""Runs exported models with ONNX Runtime: nothing here imports torch."""

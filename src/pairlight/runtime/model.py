@@ -1,0 +1,104 @@
+"""Embeds images and texts with an exported model, without torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from pairlight.errors import ModelError
+from pairlight.runtime.batches import Track, pixel_batches, text_batches
+from pairlight.runtime.folder import ModelFolder, open_folder
+from pairlight.runtime.sessions import embed, make_session
+from pairlight.threads import untracked
+from pairlight.tokenization import TextTokenizer
+
+IMAGE_BATCH = 8
+TEXT_BATCH = 32
+
+
+class ExportedModel:
+    """A model that `pairlight export` wrote: paths and texts in, unit-length float32 arrays out.
+
+    Opening checks every file; a tower is made ready when it is first used, so that a search in
+    words never loads the image tower. `threads` defaults to the physical cores.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None):
+        self.folder: ModelFolder = open_folder(Path(path))
+        self.name = self.folder.name
+        self.sha256 = self.folder.sha256
+        self.embed_dim = self.folder.embed_dim
+        self.image_size = self.folder.image_size
+        self.parameters = self.folder.parameters
+        self.logit_scale = self.folder.logit_scale
+        self.tokenizer = _tokenizer(self.folder)
+        self._threads = threads
+        self._sessions: dict[str, ort.InferenceSession] = {}
+
+    def encode_images(self, paths: Sequence[str | Path], track: Track = untracked) -> np.ndarray:
+        """Return (n, d) float32 embeddings of image files; raises `DataError` at a bad one."""
+        batches = pixel_batches(paths, self.image_size, IMAGE_BATCH, track)
+        return stack([self.encode_pixels(pixels) for _, pixels in batches], self.embed_dim)
+
+    def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Return (n, d) float32 embeddings of pixels (n, S, S, 3) uint8, S being `image_size`."""
+        session = self._session("image")
+        channels_first = pixels.transpose(0, 3, 1, 2)
+        starts = range(0, len(pixels), IMAGE_BATCH)
+        parts = [np.ascontiguousarray(channels_first[n : n + IMAGE_BATCH]) for n in starts]
+        return stack([embed(session, part) for part in parts], self.embed_dim)
+
+    def encode_texts(self, texts: Sequence[str], track: Track = untracked) -> np.ndarray:
+        """Return (n, d) float32 embeddings of texts."""
+        out = np.zeros((len(texts), self.embed_dim), np.float32)
+        ids = [each.ids for each in self.tokenizer(list(texts))]
+        for rows in text_batches(ids, TEXT_BATCH, track):
+            tokens, mask = self.tokenizer.pad_arrays([ids[row] for row in rows])
+            out[rows] = embed(self._session("text"), tokens, mask)
+        return out
+
+    def _session(self, tower: str) -> ort.InferenceSession:
+        if tower not in self._sessions:
+            file = f"{tower}.onnx"
+            where = str(self.folder.path / file)
+            session = make_session(self.folder.read(file), where, self._threads)
+            _check_ports(session, tower, self.folder, where)
+            self._sessions[tower] = session
+        return self._sessions[tower]
+
+
+def stack(parts: list[np.ndarray], embed_dim: int) -> np.ndarray:
+    """Return the rows of all parts (n, d) float32; no part at all gives (0, embed_dim)."""
+    return np.concatenate(parts) if parts else np.zeros((0, embed_dim), np.float32)
+
+
+def _tokenizer(folder: ModelFolder) -> TextTokenizer:
+    path = folder.path / "tokenizer.json"
+    try:
+        tokenizer = TextTokenizer(folder.read("tokenizer.json").decode(), folder.max_tokens)
+    except (ModelError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}") from None
+    if tokenizer.pad_id != folder.pad_id:
+        raise ModelError(
+            f"{path}: pads with {tokenizer.pad_id} where model.json says {folder.pad_id}; "
+            "the files are of two models, export again"
+        )
+    return tokenizer
+
+
+def _check_ports(
+    session: ort.InferenceSession, tower: str, folder: ModelFolder, where: str
+) -> None:
+    """Raise `ModelError` unless the graph takes and gives what model.json says."""
+    size = folder.image_size
+    shapes = {"pixels": ["tensor(uint8)", None, 3, size, size]}
+    if tower == "text":
+        shapes = {"tokens": ["tensor(int64)", None, None], "mask": ["tensor(bool)", None, None]}
+    shapes["embeddings"] = ["tensor(float)", None, folder.embed_dim]
+    found = {
+        port.name: [port.type, *(n if isinstance(n, int) else None for n in port.shape)]
+        for port in [*session.get_inputs(), *session.get_outputs()]
+    }
+    if found != shapes:
+        raise ModelError(f"{where}: takes and gives {found}, where model.json asks for {shapes}")
