@@ -96,7 +96,7 @@ def test_commands_and_data_work_without_torch():
         "    sys.modules[name] = None\n"
         "import pairlight.cli.main, pairlight.data.prepare, pairlight.data.split\n"
         "import pairlight.metrics.report, pairlight.embed, pairlight.runtime.model\n"
-        "import pairlight.search.searcher, pairlight.search.index\n"
+        "import pairlight.search.searcher, pairlight.search.index, pairlight.serve.app\n"
     )
     run_python(code)
 

@@ -223,10 +223,16 @@ def test_without_torch_the_user_learns_what_to_install(manifest):
     assert "pip install 'pairlight[train]'" in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_pretrained_is_not_there_yet(manifest, capsys):
-    pytest.importorskip("torch")
-    assert run(app, ["evaluate", "--model", "pretrained", "--manifest", str(manifest)]) == 2
-    assert "give a checkpoint" in only_line(capsys)
+def test_the_released_model_finds_what_the_sample_shows(sample_manifest, tmp_path):
+    """It was not trained on any of these photos."""
+    out = tmp_path / "out.json"
+    argv = ["evaluate", "--model", "pretrained", "--manifest", str(sample_manifest)]
+    argv += ["--split", "all"]
+    assert run(app, [*argv, "--json", str(out)]) == 0
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["protocol"]["images"] == 35
+    # Of 35 photos a guess is right for 3 in 100.
+    assert found["t2i"]["R@1"] > 40 and found["i2t"]["R@1"] > 40
 
 
 def test_help_shows_examples(capsys):

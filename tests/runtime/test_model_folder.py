@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 
 import onnx
 import pytest
@@ -33,7 +34,8 @@ def rehash(folder, name):
 
 def test_a_good_folder_opens(exported):
     folder = open_folder(exported)
-    assert folder.sha256 == hashlib.sha256((exported / "model.json").read_bytes()).hexdigest()
+    hashes = json.dumps(folder.hashes, sort_keys=True).encode()
+    assert folder.sha256 == hashlib.sha256(hashes).hexdigest()
     assert (folder.name, folder.embed_dim, folder.image_size) == ("tiny", 16, 64)
     assert is_model_folder(exported) and not is_model_folder(exported.parent)
 
@@ -173,3 +175,13 @@ def test_too_large_a_description(spoiled):
 def test_other_devices_are_refused(exported):
     with pytest.raises(ModelError, match="run on cpu, not 'cuda'"):
         load_model(exported, device="cuda")
+
+
+def test_what_is_measured_later_changes_no_identity(exported, tmp_path):
+    """A store must not refuse its own model because it was given a calibration."""
+    copy = tmp_path / "copy"
+    shutil.copytree(exported, copy)
+    facts = json.loads((copy / "model.json").read_text())
+    facts["calibration"] = {"kind": "logistic"}
+    (copy / "model.json").write_text(json.dumps(facts))
+    assert open_folder(copy).sha256 == open_folder(exported).sha256

@@ -1,12 +1,18 @@
 """The command that turns a checkpoint into files which need no torch."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pairlight.cli.console import JSON, QUIET, Output
-from pairlight.errors import ConfigError, MissingDependency
+from pairlight.errors import ConfigError, MissingDependency, ModelError
+
+if TYPE_CHECKING:
+    from pairlight.types import Json
+
+# Captioned photos below which no relevance is fitted.
+ENOUGH = 100
 
 
 def export(
@@ -62,9 +68,27 @@ def export(
     if model.is_dir():
         raise ConfigError(f"--model {model}: is a folder; export takes a checkpoint file")
     sources = _sources(manifest, split, images, captions, seed, output)
-    done = export_model(model, out, sources, Options(int8, for_size, overwrite, seed), output)
+    options = Options(int8, for_size, overwrite, seed)
+    done = export_model(model, out, sources, options, output, _calibration)
     output.say(summary(done, out))
+    if done["calibration"] is None:
+        output.say(
+            f"no relevance: it takes at least {ENOUGH} captioned photos that the model was not "
+            "trained on; name some with --manifest"
+        )
     output.json(done)
+
+
+def _calibration(images, texts, owner, captions) -> "Json | None":
+    """Return what `search` needs to tell relevance, None where there are too few photos."""
+    from pairlight.search.relevance import fit_calibration
+
+    if len(images) < ENOUGH:
+        return None
+    try:
+        return fit_calibration(images, texts, owner, captions).to_dict()
+    except ModelError:  # captions that say too little, or not in English
+        return None
 
 
 def _sources(

@@ -14,6 +14,7 @@ from pairlight.cli import (
     index,
     prepare,
     search,
+    serve,
     soup,
     split,
     train,
@@ -47,7 +48,7 @@ def _root(
     pass
 
 
-for module in (prepare, split, train, soup, evaluate, visualize, export, index, search, demo):
+for module in (prepare, split, train, soup, evaluate, visualize, export, index, search, serve, demo):
     name = module.__name__.rsplit(".", 1)[-1]
     app.command(name)(getattr(module, name))
 

@@ -1,9 +1,11 @@
 """Exports a checkpoint: graphs, int8 twins, measurements, the gate, then the folder."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from pairlight.export.describe import describe
@@ -35,10 +37,22 @@ class Options:
     seed: int = 0
 
 
+# images (n, d), texts (m, d), owner (m,) and captions of photos to a description, or None.
+Calibrate = Callable[[np.ndarray, np.ndarray, np.ndarray, Sequence[str]], Json | None]
+
+
 def export_model(
-    checkpoint: Path, out: Path, sources: Sources, options: Options, output: Output
+    checkpoint: Path,
+    out: Path,
+    sources: Sources,
+    options: Options,
+    output: Output,
+    calibrate: Calibrate = lambda *arrays: None,
 ) -> Json:
     """Write the exported model to `out` and return its description.
+
+    `calibrate` is given the exported towers' embeddings of the photos judged on; what it returns
+    goes into the description as `calibration`.
 
     Raises `ModelError`, and leaves nothing behind, when a float32 tower does not give the
     checkpoint's embeddings. An int8 tower that is not good enough gives way to the float32 one.
@@ -67,6 +81,8 @@ def export_model(
     files = {f"{t}.onnx": models[verdict.precision[t]][t] for t in TOWERS}
     files["tokenizer.json"] = dual.tokenizer.to_json().encode()
     name, facts = content.get("recipe_name", "unnamed"), _facts(verdict, calibrated)
+    images, texts = (measured[tower][verdict.precision[tower]].embeddings for tower in TOWERS)
+    facts["calibration"] = calibrate(images, texts, probes.owner, probes.captions)
     description = describe(dual, name, sha256_of(checkpoint), files, facts)
     files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
     write_folder(out, files, options.overwrite)

@@ -24,7 +24,8 @@ _ELSEWHERE = b"\x0a\x08location"
 class ModelFolder:
     """An exported model's folder, whose description was read and whose files are as described.
 
-    `sha256` is of model.json, which holds the hashes of all other files.
+    `sha256` is of the other files' hashes: what was measured or calibrated later changes no
+    embedding, and so not the model's identity either.
     """
 
     path: Path
@@ -78,9 +79,10 @@ def open_folder(path: Path) -> ModelFolder:
     except (ValueError, RecursionError):
         raise ModelError(f"{where}: damaged: not a JSON object; export the model again") from None
     _check_kind(facts, where)
+    hashes = _hashes(facts, where)
     folder = ModelFolder(
         path=path,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
         name=_text(facts, "name", where),
         embed_dim=_whole(facts, "embed_dim", where, 1, 1 << 16),
         image_size=_whole(facts, "image_size", where, 8, 4096),
@@ -88,7 +90,7 @@ def open_folder(path: Path) -> ModelFolder:
         pad_id=_whole(facts, "pad_id", where, 0, 1 << 31),
         logit_scale=_positive(facts, "logit_scale", where),
         parameters=_whole(facts, "parameters", where, 1, 1 << 50),
-        hashes=_hashes(facts, where),
+        hashes=hashes,
         facts=facts,
     )
     for name in FILES:

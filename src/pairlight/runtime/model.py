@@ -32,6 +32,8 @@ class ExportedModel:
         self.image_size = self.folder.image_size
         self.parameters = self.folder.parameters
         self.logit_scale = self.folder.logit_scale
+        # What `pairlight.search` turns scores into relevance by, where the model carries it.
+        self.calibration = self.folder.facts.get("calibration")
         self.tokenizer = _tokenizer(self.folder)
         self._threads = threads
         self._sessions: dict[str, ort.InferenceSession] = {}
