@@ -9,6 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from pairlight.errors import ConfigError, ModelError
+from pairlight.export import quantize
 from pairlight.export import run as module
 from pairlight.export.describe import licences
 from pairlight.export.probes import from_sample
@@ -16,6 +17,7 @@ from pairlight.export.run import Options, export_model, summary
 from pairlight.models.weights import sha256_of
 from pairlight.output import Output
 from pairlight.runtime.folder import FILES
+from pairlight.runtime.model import ExportedModel
 
 QUIET = Output(quiet=True)
 
@@ -122,7 +124,7 @@ def test_a_wrong_int8_twin_gives_way_to_fp32(
 
     monkeypatch.setattr(module, "quantize", spoiled)
     out = tmp_path / "model"
-    done = export_model(tiny_checkpoint, out, sources, Options(for_size=True), QUIET)
+    done = export_model(tiny_checkpoint, out, sources, Options(), QUIET)
     assert done["precision"] == {"image": "fp32", "text": "fp32"}
     assert "mean cosine" in done["int8_refused"]["text"]
     assert json.loads((out / "model.json").read_text())["int8_refused"] == done["int8_refused"]
@@ -138,6 +140,41 @@ def test_a_twin_that_cannot_be_made_gives_way_too(
     monkeypatch.setattr(module, "quantize", fails)
     done = export_model(tiny_checkpoint, tmp_path / "m", sources, Options(), QUIET)
     assert done["int8_refused"]["image"] == "it could not be made ('no such node')"
+
+
+def test_for_size_a_tower_that_loses_too_much_has_int8_weights_alone(
+    graphs, tiny_checkpoint, sources, tmp_path, monkeypatch
+):
+    def spoiled(graph, feeds):
+        twin = onnx.ModelProto()
+        twin.CopyFrom(graph)
+        spoil(twin, 30)
+        return twin
+
+    monkeypatch.setattr(module, "quantize", spoiled)
+    monkeypatch.setattr(quantize, "_SMALLEST_LIGHT", 64)  # all of the tiny model's are small
+    out = tmp_path / "model"
+    done = export_model(tiny_checkpoint, out, sources, Options(for_size=True), QUIET)
+    assert done["precision"]["image"] == "int8" and "image" not in done["int8_refused"]
+    assert "mean cosine" in done["parity"]["weights_alone"]["image"]
+    assert done["parity"]["image"]["int8"]["cosine_mean"] > 0.999
+    assert "weights alone are int8; with int8 arithmetic its mean cosine" in summary(done, out)
+    exact = export_model(tiny_checkpoint, tmp_path / "exact", sources, Options(), QUIET)
+    assert exact["precision"]["image"] == "fp32" and "weights_alone" not in exact["parity"]
+
+
+def test_photos_enough_to_calibrate_by_reach_the_description(
+    graphs, tiny_checkpoint, sources, tmp_path
+):
+    def calibrate(images, texts, owner, captions):
+        return {"images": len(images), "texts": len(texts), "last": captions[-1]}
+
+    options = Options(int8=False)
+    out = tmp_path / "model"
+    export_model(tiny_checkpoint, out, sources, options, QUIET, calibrate)
+    stored = json.loads((out / "model.json").read_text())["calibration"]
+    assert stored["images"] == 18 and stored["texts"] == 90 and stored["last"]
+    assert ExportedModel(out).calibration == stored
 
 
 def test_targets_are_checked_before_the_work(tiny_checkpoint, sources, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from pairlight.export.nodes import constants_of, to_int8
-from pairlight.export.quantize import quantize
+from pairlight.export.quantize import lighten, quantize
 from pairlight.runtime.sessions import embed, make_session
 
 RNG = np.random.default_rng(0)
@@ -173,3 +173,19 @@ def test_rounding_shifts_no_channel_on_average(network):
     want = run(network, pixels).mean(0)
     error = [np.abs(run(each, pixels).mean(0) - want).mean() for each in (fixed, bare)]
     assert error[0] < 0.7 * error[1]
+
+
+def test_light_weights_of_convolutions_have_a_scale_an_output_channel():
+    weight = RNG.normal(size=(16, 256, 3, 3)).astype(np.float32)
+    weight[3] *= 50  # one scale for all would leave nothing of the others
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
+    floats = ("x", onnx.TensorProto.FLOAT, [1, 256, 8, 8])
+    model = model_of([node], [floats], "y", {"w": weight})
+    twin = lighten(model)
+    x = RNG.normal(size=(1, 256, 8, 8)).astype(np.float32)
+    want, found = run(model, x), run(twin, x)
+    for channel in range(16):
+        error = np.abs(found[0, channel] - want[0, channel]).max()
+        assert error < 0.03 * np.abs(want[0, channel]).max()
+    assert not np.array_equal(found, want)
+    assert twin.ByteSize() < 0.3 * model.ByteSize()

@@ -48,7 +48,19 @@ def _root(
     pass
 
 
-for module in (prepare, split, train, soup, evaluate, visualize, export, index, search, serve, demo):
+for module in (
+    prepare,
+    split,
+    train,
+    soup,
+    evaluate,
+    visualize,
+    export,
+    index,
+    search,
+    serve,
+    demo,
+):
     name = module.__name__.rsplit(".", 1)[-1]
     app.command(name)(getattr(module, name))
 

@@ -26,7 +26,11 @@ class Verdict:
 
 
 def judge(
-    measured: All, probes: Probes, sizes: dict[str, dict[str, int]], reasons: dict, for_size: bool
+    measured: All,
+    probes: Probes,
+    sizes: dict[str, dict[str, int]],
+    reasons: Mapping[str, str],
+    for_size: bool,
 ) -> Verdict:
     """Return the verdict on towers measured as `torch`, `fp32` and, where there is one, `int8`.
 

@@ -18,6 +18,9 @@ from pairlight.runtime.sessions import make_session
 
 # Below this many numbers an embedding table or a matrix is not worth an int8 twin.
 _SMALLEST = 1 << 12
+# With float arithmetic smaller ones stay float: on EfficientNet-Lite2 that costs 0.6 MB of 6 and
+# takes a third of the error away (mean cosine 0.99906 to 0.99937).
+_SMALLEST_LIGHT = 30_000
 _SMOOTHING = 0.5
 
 
@@ -33,7 +36,7 @@ def quantize(model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
     _tables(twin)
     _smooth(twin, feeds)
     _products(twin)
-    _heads(twin)
+    _weights(twin, ("Gemm",))  # the projection heads
     if any(node.op_type == "Conv" for node in twin.graph.node):
         twin = quantize_convolutions(twin, feeds)
     return twin
@@ -159,17 +162,30 @@ def _per_row(model: ModelProto, x: str) -> list[NodeProto]:
     ]
 
 
-def _heads(model: ModelProto) -> None:
-    """Keep the weights of Gemm nodes, the projection heads, as int8; they compute in float."""
+def lighten(model: ModelProto) -> ModelProto:
+    """Return a twin whose weights are int8 and whose arithmetic is float.
+
+    As small as `quantize` makes it, hardly less exact than the original, and no faster.
+    """
+    twin = ModelProto()
+    twin.CopyFrom(model)
+    _tables(twin)
+    _weights(twin, ("Conv", "Gemm", "MatMul"), _SMALLEST_LIGHT)
+    return twin
+
+
+def _weights(model: ModelProto, kinds: tuple[str, ...], smallest: int = _SMALLEST) -> None:
+    """Keep the weights of these kinds of nodes as int8, a scale an output; they stay float."""
     constants = constants_of(model)
     instead: dict[str, list[NodeProto]] = {}
     for node in model.graph.node:
-        weight = constants.get(node.input[1]) if node.op_type == "Gemm" else None
-        if weight is None or weight.size < _SMALLEST:
+        weight = constants.get(node.input[1]) if node.op_type in kinds else None
+        if weight is None or weight.size < smallest:
             continue
         turned = any(each.name == "transB" and each.i for each in node.attribute)
-        axis, name = (0 if turned else 1), f"{node.output[0]}.weight"
-        whole, scale = to_int8(weight, axis=1 - axis)
+        axis, name = (0 if turned or node.op_type == "Conv" else 1), f"{node.output[0]}.weight"
+        rest = tuple(n for n in range(weight.ndim) if n != axis)
+        whole, scale = to_int8(weight, axis=rest)
         scales = scale.ravel()
         new = {"int8": whole, "scale": scales, "zero": np.zeros(len(scales), np.int8)}
         add_constants(model, {f"{name}.{key}": value for key, value in new.items()})

@@ -12,8 +12,9 @@ from pairlight.export.describe import describe
 from pairlight.export.folder import check_target, write_folder
 from pairlight.export.gate import Verdict, judge
 from pairlight.export.graphs import TOWERS, export_graphs
+from pairlight.export.parity import Measured
 from pairlight.export.probes import Probes, Sources, calibration_probes, read_probes
-from pairlight.export.quantize import quantize
+from pairlight.export.quantize import lighten, quantize
 from pairlight.export.towers import image_inputs, measure_towers, text_inputs
 from pairlight.models.checkpoint import load_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
@@ -64,7 +65,7 @@ def export_model(
     output.say("writing both towers as ONNX; this takes a minute")
     graphs = export_graphs(dual)
     models = {"fp32": {tower: graphs[tower].SerializeToString() for tower in TOWERS}}
-    reasons = dict.fromkeys(TOWERS, "not asked for")
+    reasons: dict[str, str] = {tower: "not asked for" for tower in TOWERS}
     calibrated = None
     if options.int8:
         calibration = calibration_probes(sources, size, seed)
@@ -75,9 +76,7 @@ def export_model(
         f"measuring on {len(probes.pixels)} photos and {len(probes.captions)} captions: "
         f"{probes.source}"
     )
-    measured = measure_towers(dual, probes, models, output.track)
-    sizes = {kind: {t: len(each) for t, each in found.items()} for kind, found in models.items()}
-    verdict = judge(measured, probes, sizes, reasons, options.for_size)
+    measured, verdict = _judged(dual, probes, graphs, models, reasons, options, output)
     files = {f"{t}.onnx": models[verdict.precision[t]][t] for t in TOWERS}
     files["tokenizer.json"] = dual.tokenizer.to_json().encode()
     name, facts = content.get("recipe_name", "unnamed"), _facts(verdict, calibrated)
@@ -87,6 +86,34 @@ def export_model(
     files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
     write_folder(out, files, options.overwrite)
     return description
+
+
+def _judged(
+    dual: DualEncoder,
+    probes: Probes,
+    graphs: dict[str, onnx.ModelProto],
+    models: dict[str, dict[str, bytes]],
+    reasons: dict[str, str],
+    options: Options,
+    output: Output,
+) -> tuple[dict[str, dict[str, Measured]], Verdict]:
+    """Return what was measured and the verdict; for size, int8 weights alone are tried as well."""
+    measured = measure_towers(dual, probes, models, output.track)
+    verdict = judge(measured, probes, _sizes(models), reasons, options.for_size)
+    light = [t for t in TOWERS if t in verdict.reasons and t in models.get("int8", {})]
+    if options.for_size and light:
+        why = verdict.reasons
+        output.say(f"{' and '.join(light)}: int8 is refused; trying int8 weights alone")
+        models["int8"] |= {t: lighten(graphs[t]).SerializeToString() for t in light}
+        measured |= measure_towers(dual, probes, models, output.track, light)
+        verdict = judge(measured, probes, _sizes(models), reasons, True)
+        verdict.parity["weights_alone"] = {t: why[t] for t in light}
+    return measured, verdict
+
+
+def _sizes(models: dict[str, dict[str, bytes]]) -> dict[str, dict[str, int]]:
+    """Return the size in bytes of each model, by kind and tower."""
+    return {kind: {t: len(each) for t, each in found.items()} for kind, found in models.items()}
 
 
 def _facts(verdict: Verdict, calibrated: str | None) -> Json:
@@ -135,6 +162,9 @@ def summary(description: Json, out: Path) -> str:
         )
         if reason:
             lines.append(f"{tower}: int8 is not used: {reason}")
+        elif tower in found.get("weights_alone", {}):
+            reason = found["weights_alone"][tower]
+            lines.append(f"{tower}: weights alone are int8; with int8 arithmetic {reason}")
     for kind, recall in found["R@1"].items():
         lines.append(f"R@1 {kind}: {recall['i2t']:.1f} image to text, {recall['t2i']:.1f} back")
     total = sum(each["bytes"] for each in description["files"].values())

@@ -1,6 +1,6 @@
 """Runs both towers on the probes, by torch and by ONNX Runtime, taking turns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -20,19 +20,23 @@ Inputs = tuple[np.ndarray, ...]
 
 
 def measure_towers(
-    dual: DualEncoder, probes: Probes, models: dict[str, dict[str, bytes]], track: Track
+    dual: DualEncoder,
+    probes: Probes,
+    models: dict[str, dict[str, bytes]],
+    track: Track,
+    towers: Sequence[str] = TOWERS,
 ) -> dict[str, dict[str, Measured]]:
     """Return by tower and kind what was measured; `models` are ONNX bytes by kind and tower.
 
     The kind `torch` is added.
     """
     found = {}
-    for tower in TOWERS:
+    for tower in towers:
         rows, batches = image_inputs(probes) if tower == "image" else text_inputs(dual, probes)
         runs: dict[str, Run] = {"torch": torch_run(dual, tower)}
-        for kind, towers in models.items():
-            if tower in towers:
-                runs[kind] = onnx_run(towers[tower], tower)
+        for kind, of_kind in models.items():
+            if tower in of_kind:
+                runs[kind] = onnx_run(of_kind[tower], tower)
         with _same_threads():
             found[tower] = measure(runs, batches, rows, track, f"{tower}s")
     return found
