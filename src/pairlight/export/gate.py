@@ -1,7 +1,7 @@
 """Decides which int8 towers are kept, and writes down the numbers it decided by."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,10 +52,16 @@ def judge(
         if reason:
             reasons[tower] = reason
     kept = [tower for tower in twins if tower not in reasons]
-    if len(kept) == len(TOWERS):
+    if len(twins) == len(TOWERS):
         recalls["int8 both"] = _recall(measured, probes, dict.fromkeys(TOWERS, "int8"))
         lost_by_both = parity.too_much(_drops(probes, recalls, "int8 both"))
-        if lost_by_both:
+        good = [
+            parity.refusal(replace(each, drops={}), for_size) is None for each in twins.values()
+        ]
+        if all(good) and not lost_by_both:
+            # What is shipped together is judged together: a tower beside a float one is not.
+            kept, reasons = list(TOWERS), {}
+        elif len(kept) == len(TOWERS):
             worse = min(kept, key=lambda tower: twins[tower].cosine)
             reasons[worse] = f"with both towers in int8 {lost_by_both}"
             kept.remove(worse)
