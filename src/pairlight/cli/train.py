@@ -14,7 +14,7 @@ def train(
     manifest: Path = typer.Option(None, help="Manifest with splits (prepare, then split)."),
     recipe: str = typer.Option(
         "small",
-        help="small, quick, reference, a YAML file, or auto: small, fitted to your data by a probe.",
+        help="small, quick, reference, a YAML file, or auto: small, fitted to your data.",
     ),
     out: Path = typer.Option(Path("runs/small"), help="Folder for checkpoints, history and logs."),
     embed_dim: int = typer.Option(None, help="Length of an embedding; 256 or 512 are usual."),
