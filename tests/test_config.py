@@ -83,7 +83,7 @@ def test_bad_overrides_are_told_in_one_line(override, message):
 
 
 def test_a_wrong_recipe_name_lists_the_choices():
-    with pytest.raises(ConfigError, match="choose from reference, small"):
+    with pytest.raises(ConfigError, match="choose from quick, reference, small"):
         load_recipe("smal")
 
 

@@ -81,6 +81,11 @@ def load_model(path: str | Path, device: str = "auto") -> Encoder:
             )
         path = PRETRAINED
     path = Path(path)
+    if not path.exists():
+        raise ModelError(
+            f"{path}: model not found; check the path: a checkpoint file, a folder that "
+            "`pairlight export` wrote, or pretrained"
+        )
     return _exported(path, device) if path.is_dir() else _checkpoint(path, device)
 
 

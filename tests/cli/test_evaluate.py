@@ -211,12 +211,15 @@ def test_broken_model_is_no_score(fake_model, manifest, monkeypatch, capsys):
     assert "text embedding 1 holds NaN" in only_line(capsys)
 
 
-def test_without_torch_the_user_learns_what_to_install(manifest):
+def test_without_torch_the_user_learns_what_to_install(manifest, tmp_path):
+    model = tmp_path / "m.pth"
+    model.touch()
     # None in sys.modules makes `import torch` fail just as an install without it does.
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from pairlight.cli.main import app, run\n"
-        f"sys.exit(run(app, ['evaluate', '--model', 'm.pth', '--manifest', {str(manifest)!r}]))"
+        f"sys.exit(run(app, ['evaluate', '--model', {str(model)!r}, "
+        f"'--manifest', {str(manifest)!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr

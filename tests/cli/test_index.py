@@ -10,7 +10,7 @@ import typer
 
 import pairlight
 from pairlight.cli.index import index
-from pairlight.cli.main import run
+from pairlight.cli.main import app, run
 from pairlight.cli.search import search
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
@@ -109,3 +109,10 @@ def test_help_has_examples(capsys):
     assert run(APP, ["index", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "Examples:" in shown and "pairlight index Photos --store photos.db" in shown
+
+
+def test_a_mistyped_folder_leaves_no_store(tmp_path, capsys):
+    store = tmp_path / "photos.db"
+    assert run(app, ["index", str(tmp_path / "nowhere"), "--store", str(store)]) == 2
+    assert "folder not found; check the path" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """Indexes a folder and tells, after each commit, what is stored; made to be killed."""
 
+import signal
 import sys
 
 from colours import ColourModel
@@ -20,6 +21,8 @@ class TellingStore(SqliteStore):
 if __name__ == "__main__":
     store, folder = sys.argv[1:]
     index.BATCH = 4
+    # Run in the background, a process inherits that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print("started", flush=True)
     with TellingStore(store, write=True) as opened:
         index.index_photos(opened, ColourModel(delay=0.005), [folder])

@@ -5,13 +5,14 @@ import dataclasses
 import json
 import shlex
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pairlight.cli.console import JSON, QUIET, Output
-from pairlight.errors import ConfigError
+from pairlight.errors import ConfigError, MissingDependency
 
 QUERIES = ("a man on a skateboard", "food on a table", "an animal outdoors")
 
@@ -40,6 +41,10 @@ def demo(
     model, results = out / "checkpoints" / "best_model_256.pth", out / "evaluation_results.json"
     captions, images = sample_dir() / "captions.json", sample_dir() / "images"
     _check_folder(out, recipe)
+    if find_spec("torch") is None:
+        raise MissingDependency(
+            "torch is not installed; the demo trains a model: pip install '.[train]'"
+        )
     looked_for = [word for query in QUERIES for word in ("--query", query)]
     write_recipe(recipe)
     steps = {

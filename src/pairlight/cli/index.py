@@ -1,6 +1,7 @@
 """The index command: photo folders to a store that can be searched."""
 
 import time
+from pathlib import Path
 
 import typer
 
@@ -38,9 +39,12 @@ def index(
     """
     import pairlight
     from pairlight.search.index import index_photos
+    from pairlight.search.plan import sort_folders
     from pairlight.search.store import open_store
 
     output = Output(quiet, json_to)
+    if not Path(store).exists() and folders:
+        sort_folders(folders, ())  # a typing mistake must not leave an empty store behind
     loaded = pairlight.load(model)
     start = time.perf_counter()
     with open_store(store, write=True) as opened, output.progress() as bar:

@@ -57,6 +57,8 @@ def train(
     overrides = [*set_, *([] if embed_dim is None else [f"model.embed_dim={embed_dim}"])]
     chosen = load_recipe("small" if recipe == "auto" else recipe, overrides)
     if show_recipe:
+        if recipe == "auto":
+            output.say("auto sets out from this; stages, batches and epochs then follow a probe.\n")
         output.say(describe(chosen))
         output.json(dataclasses.asdict(chosen))
         return

@@ -64,7 +64,7 @@ def make_plan(
     its content is among `embedded`. Raises `DataError` for a folder that never was there.
     """
     known = {each.path: each for each in store.known()}
-    present, absent = _sort_out(store, folders)
+    present, absent = sort_folders(folders, store.roots())
     plan = Plan(present, Scan(), known=known)
     for root in present:
         found = scan(root, exclude)
@@ -77,9 +77,11 @@ def make_plan(
     return plan
 
 
-def _sort_out(store: Store, folders: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the real paths of folders that are there and of known ones that are not."""
-    indexed = store.roots()
+def sort_folders(folders: Sequence[str], indexed: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the real paths of folders that are there and of known ones that are not.
+
+    Raises `DataError` for one that is neither; without `folders` the known ones are meant.
+    """
     present: list[str] = []
     absent: list[str] = []
     for given in folders or indexed:
