@@ -83,7 +83,7 @@ def load_model(path: str | Path, device: str = "auto") -> Encoder:
     path = Path(path)
     if not path.exists():
         raise ModelError(
-            f"{path}: model not found; check the path: a checkpoint file, a folder that "
+            f"{path}: model not found; check the path, or train one: a checkpoint, a folder that "
             "`pairlight export` wrote, or pretrained"
         )
     return _exported(path, device) if path.is_dir() else _checkpoint(path, device)

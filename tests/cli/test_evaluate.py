@@ -249,7 +249,7 @@ def test_quick_start_script_looks_where_training_leaves_its_model(tmp_path):
     script = Path(__file__).parents[2] / "evaluate.py"
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("pairlight: checkpoints/best_model_256.pth: checkpoint not found")
+    assert done.stderr.startswith("pairlight: checkpoints/best_model_256.pth: model not found")
 
 
 def test_real_checkpoint(tiny_checkpoint, sample_manifest, tmp_path, capsys):
