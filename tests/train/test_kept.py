@@ -41,7 +41,7 @@ def test_kept_features_give_the_model_s_own_embeddings(
     tmp_path, tiny_recipe, photos, pooling, blocks, layers
 ):
     model = build(tiny_recipe, image_pooling=pooling, text_pooling=pooling)
-    images, texts, owner = embed_kept(model, keep(model, photos, tmp_path, blocks, layers), "cpu")
+    images, texts, owner = embed_kept(model, keep(model, photos, tmp_path, blocks, layers))
     with torch.no_grad():
         squares = np.stack([load_square(photo.image, 64) for photo in photos])
         pixels = torch.from_numpy(squares).permute(0, 3, 1, 2)
@@ -96,7 +96,7 @@ def test_lost_photos_are_left_out_and_their_file_is_not_found_again(tmp_path, ti
     kept = keep(model, some, tmp_path)
     kept.images(0)
     assert kept.rows() == [0, 1, 3, 4, 5]
-    images, texts, owner = embed_kept(model, kept, "cpu")
+    images, texts, owner = embed_kept(model, kept)
     assert len(images) == 5 and owner.max() == 4
     assert len(texts) == sum(len(photo.captions) for n, photo in enumerate(some) if n != 2)
     again = keep(model, some, tmp_path)

@@ -49,13 +49,14 @@ def autopilot(
     to judge by.
     """
     output = output or Output(quiet=True)
-    kept = cache or out / "cache"
+    paths = RunPaths(out, base.model.embed_dim)
+    kept = cache or paths.cache
     path = out / "autopilot.json"
     if resume and path.exists():
         stored = json.loads(path.read_text(encoding="utf-8"))
         recipe: Recipe = from_dict(Recipe, stored["recipe"], where=str(path))
     else:
-        RunPaths(out, base.model.embed_dim).refuse_unless(overwrite)
+        paths.refuse_unless(overwrite)
         make_folder(out)
         choice = choose(manifest, base, out / "probe", output, device, kept)
         recipe = choice.recipe
@@ -124,11 +125,10 @@ def judge(
     sum above what the heads reach by themselves.
     """
     heads, probe, tune = stages
-    best = {
-        stage.name: max(entries_of(history, stage), key=lambda entry: entry["val"]["rsum"])
+    rsum = {
+        stage.name: max(entry["val"]["rsum"] for entry in entries_of(history, stage))
         for stage in (heads, probe)
     }
-    rsum = {name: entry["val"]["rsum"] for name, entry in best.items()}
     loss = {
         stage.name: min(entry["val"]["loss"] for entry in entries_of(history, stage))
         for stage in (heads, probe)

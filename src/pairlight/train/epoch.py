@@ -76,7 +76,8 @@ class StageState:
 def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterator[Embedded]:
     """Yield embedded batches from what is kept of the frozen part."""
     rng = np.random.default_rng([seed, epoch, 1])
-    images = kept.images(state.epoch_in_stage)
+    kept.images(state.epoch_in_stage)  # made now, if need be: it tells which photos are lost
+    chunk, drop = state.recipe.train.chunk, state.recipe.augment.token_dropout
     usable = kept.rows()
     for batch in epoch_batches(len(usable), state.stage.batch_size, seed, epoch):
         rows = [usable[place] for place in batch]
@@ -87,38 +88,15 @@ def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterat
             drawn = draw_captions(len(own), state.stage.captions_per_image, rng)
             captions += own[drawn].tolist()
             owner += [place] * len(drawn)
-        yield _embed_kept(state, kept, images, rows, np.array(captions), torch.tensor(owner))
-
-
-def _embed_kept(
-    state: StageState,
-    kept: Kept,
-    images: np.ndarray,
-    rows: list[int],
-    captions: np.ndarray,
-    owner: torch.Tensor,
-) -> Embedded:
-    device, chunk = state.precision.device, state.recipe.train.chunk
-    drop = state.recipe.augment.token_dropout
-    pixels, texts = [], []
-    order = np.argsort(np.diff(kept.offsets)[captions], kind="stable")
-    with state.precision.autocast():
-        for start in range(0, len(rows), chunk):
-            part = torch.from_numpy(images[rows[start : start + chunk]]).to(device)
-            pixels.append(kept.stem.upper_images(part))
-        for start in range(0, len(order), 2 * chunk):
-            hidden, mask = kept.hidden(captions[order[start : start + 2 * chunk]])
-            # A token left out of attention and pooling: its embedding is not there to be masked.
-            gone = torch.rand(mask.shape) < drop
-            gone[:, 0] = False
-            texts.append(kept.stem.upper_texts(hidden.to(device), (mask & ~gone).to(device)))
-    back = torch.from_numpy(np.argsort(order)).to(device)
-    return Embedded(
-        state.model.project_images(torch.cat(pixels).float()),
-        state.model.project_texts(torch.cat(texts).float()[back]),
-        owner.to(device),
-        torch.from_numpy(captions).to(device),
-    )
+        numbers = np.array(captions)
+        with state.precision.autocast():
+            images, texts = kept.upper(state.epoch_in_stage, rows, numbers, chunk, drop)
+        yield Embedded(
+            state.model.project_images(images),
+            state.model.project_texts(texts),
+            torch.tensor(owner, device=kept.device),
+            torch.from_numpy(numbers).to(kept.device),
+        )
 
 
 def photo_batches(

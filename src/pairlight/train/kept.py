@@ -15,6 +15,7 @@ from pairlight.embed import IMAGE_CHUNK, IMAGE_THREADS, TEXT_CHUNK, Track, owner
 from pairlight.errors import DataError, PairlightError
 from pairlight.files import make_folder, write_atomic
 from pairlight.imaging import load_square
+from pairlight.runtime.batches import text_batches
 from pairlight.threads import map_ahead
 from pairlight.train.runlog import data_hash
 from pairlight.train.stem import Stem
@@ -71,7 +72,7 @@ class Kept:
 
     def hidden(self, captions: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what is kept of captions, by number, and their mask (M, L) bool."""
-        if self.texts.ndim == 2 and self.stem.pools_texts:
+        if self.stem.pools_texts:
             return torch.from_numpy(self.texts[captions]), torch.ones(len(captions), 1).bool()
         starts, ends = self.offsets[captions], self.offsets[captions + 1]
         longest = int((ends - starts).max())
@@ -81,6 +82,36 @@ class Kept:
             hidden[row, : end - start] = self.texts[start:end]
             mask[row, : end - start] = True
         return torch.from_numpy(hidden), torch.from_numpy(mask)
+
+    def upper(
+        self,
+        view: int,
+        rows: list[int],
+        captions: np.ndarray,
+        chunk: int,
+        drop: float | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return features (B, C) of images and (M, C) of captions, float32, by the trained part.
+
+        In chunks of `chunk` images and twice as many captions. With `drop` a token is left out of
+        attention and pooling with that chance: its embedding is not there to be masked.
+        """
+        arrays, images = self.images(view), []
+        for start in range(0, len(rows), chunk):
+            part = torch.from_numpy(arrays[rows[start : start + chunk]])
+            images.append(self.stem.upper_images(part.to(self.device)))
+        # Captions of like length together: padding would cost as much as the words do.
+        order = np.argsort(np.diff(self.offsets)[captions], kind="stable")
+        texts = []
+        for start in range(0, len(order), 2 * chunk):
+            hidden, mask = self.hidden(captions[order[start : start + 2 * chunk]])
+            if drop is not None:
+                gone = torch.rand(mask.shape) < drop
+                gone[:, 0] = False
+                mask &= ~gone
+            texts.append(self.stem.upper_texts(hidden.to(self.device), mask.to(self.device)))
+        back = torch.from_numpy(np.argsort(order)).to(self.device)
+        return torch.cat(images).float(), torch.cat(texts).float()[back]
 
     def _make(self, path: Path, view: int) -> np.ndarray:
         """Compute a view's file; one that misses photos is not found again by other runs."""
@@ -153,11 +184,7 @@ class Kept:
         dim = self.stem.model.text_encoder.dim
         rows = len(self.tokens) if pooled else int(self.offsets[-1])
         out = np.lib.format.open_memmap(aside, "w+", np.float16, (rows, dim))
-        # Texts of like length together: padding would cost as much as the words do.
-        order = np.argsort(np.diff(self.offsets), kind="stable")
-        starts = range(0, len(order), TEXT_CHUNK)
-        for start in self.track(starts, "captions", total=len(starts)):
-            chosen = order[start : start + TEXT_CHUNK]
+        for chosen in text_batches(self.tokens, TEXT_CHUNK, self.track):
             tokens, mask = pad([self.tokens[n] for n in chosen])
             kept = self.stem.lower_texts(tokens.to(self.device), mask.to(self.device))
             if pooled:

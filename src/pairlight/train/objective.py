@@ -14,6 +14,7 @@ from pairlight.config import TrainConfig
 from pairlight.embed import TEXT_CHUNK, Track
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.pooling import MeanPool
+from pairlight.runtime.batches import text_batches
 
 if TYPE_CHECKING:
     from pairlight.train.epoch import Embedded
@@ -56,12 +57,10 @@ def caption_meaning(
     two captions are.
     """
     ids = [each.ids for each in model.tokenizer(list(texts))]
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     meaning = torch.zeros(len(ids), model.text_encoder.dim)
     encoder, pool = model.text_encoder.eval(), MeanPool()
     with torch.inference_mode():
-        for start in track(range(0, len(order), TEXT_CHUNK), "meaning", total=None):
-            rows = order[start : start + TEXT_CHUNK]
+        for rows in text_batches(ids, TEXT_CHUNK, track):
             tokens, mask = (each.to(device) for each in model.tokenizer.pad([ids[r] for r in rows]))
             meaning[rows] = F.normalize(pool(encoder(tokens, mask).float(), mask), dim=-1).cpu()
     return meaning.to(device)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pairlight.embed import IMAGE_CHUNK, TEXT_CHUNK, Model, embed_photos
+from pairlight.embed import IMAGE_CHUNK, Model, embed_photos
 from pairlight.metrics.report import info_nce
 from pairlight.metrics.retrieval import ranks, summary
 from pairlight.models.dual_encoder import DualEncoder
@@ -21,7 +21,7 @@ def validate(
     """Return loss, recalls both ways and their sum (percent), from kept features or photos."""
     model.eval()
     if isinstance(held_out, Kept):
-        images, texts, owner = embed_kept(model, held_out, device)
+        images, texts, owner = embed_kept(model, held_out)
     else:
         found = embed_photos(Model(model, "", device=device), held_out, output.track)
         images, texts, owner = found.images, found.texts, found.owner
@@ -33,26 +33,13 @@ def validate(
     return val
 
 
-def embed_kept(
-    model: DualEncoder, kept: Kept, device: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def embed_kept(model: DualEncoder, kept: Kept) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return embeddings of images (n, d) and texts (m, d) and each text's image (m,)."""
-    arrays, rows = kept.images(0), kept.rows()
-    images, texts = [], []
+    kept.images(0)  # made now, if need be: it tells which photos are lost
+    rows = kept.rows()
     captions = np.concatenate([kept.captions_of[row] for row in rows])
-    order = np.argsort(np.diff(kept.offsets)[captions], kind="stable")
     with torch.inference_mode():
-        for start in range(0, len(rows), IMAGE_CHUNK):
-            part = torch.from_numpy(arrays[rows[start : start + IMAGE_CHUNK]]).to(device)
-            images.append(model.project_images(kept.stem.upper_images(part)))
-        for start in range(0, len(order), TEXT_CHUNK):
-            hidden, mask = kept.hidden(captions[order[start : start + TEXT_CHUNK]])
-            features = kept.stem.upper_texts(hidden.to(device), mask.to(device))
-            texts.append(model.project_texts(features))
+        images, texts = kept.upper(0, rows, captions, IMAGE_CHUNK)
+        found = [model.project_images(images), model.project_texts(texts)]
     owner = np.repeat(np.arange(len(rows)), [len(kept.captions_of[row]) for row in rows])
-    back = np.argsort(order)
-    return (
-        torch.cat(images).float().cpu().numpy(),
-        torch.cat(texts).float().cpu().numpy()[back],
-        owner,
-    )
+    return found[0].cpu().numpy(), found[1].cpu().numpy(), owner
