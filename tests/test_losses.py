@@ -142,3 +142,17 @@ def test_hard_soft_targets_are_plain_cross_entropy():
     )
     plain = losses.info_nce(images, texts[::2], owner[::2], torch.tensor(4.0))
     assert found.item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+def test_distillation_rests_where_student_and_teacher_agree():
+    images, texts = rows(4, 0).requires_grad_(), rows(7, 1)
+    scale = torch.tensor(5.0)
+    agreed = (scale * images @ texts.T).detach()
+    losses.distillation(images, texts, scale, agreed).backward()
+    assert images.grad is not None and images.grad.abs().max() < 1e-6
+    entropy = (
+        sum(-(p * p.log()).sum(1).mean() for p in (agreed.softmax(1), agreed.T.softmax(1))) / 2
+    )
+    torch.testing.assert_close(losses.distillation(images, texts, scale, agreed), entropy)
+    other = losses.distillation(images, texts, scale, agreed.flip(0))
+    assert other > entropy + 0.1

@@ -153,6 +153,10 @@ class TrainConfig:
     before training."""
     soft_temperature: float = 0.05
     """Temperature of the softened targets; lower is harder."""
+    teachers: tuple[str, ...] = ()
+    """Checkpoints, exported folders or `pretrained` to learn from; `distillation` says how much."""
+    distillation: float = 0.0
+    """Share of the loss whose targets are the mean of the teachers' logits for the same batch."""
     scale_rate: float = 1.0
     """The logit scale's learning rate, as a multiple of the heads'."""
     ema: float = 0.0
@@ -169,6 +173,9 @@ class TrainConfig:
     """auto (the fastest found by a short probe), bf16, fp16 or fp32."""
     chunk: int = 32
     """Images that go through the encoder at once; more images a step are done in chunks."""
+    gradient_caching: bool = False
+    """Compute activations of each chunk again for its gradient: memory follows `chunk`, not the
+    batch size, and a step takes about a third longer."""
     threads: int = 2
     """Threads that load and augment images beside training."""
 
@@ -179,6 +186,11 @@ class TrainConfig:
         for name in ("hard_negatives", "hard_negatives_after", "caption_pairs", "scale_rate"):
             check(getattr(self, name) >= 0, f"train.{name} must not be negative")
         check(0 <= self.soft_targets <= 1, "train.soft_targets must be in [0, 1]")
+        check(0 <= self.distillation <= 1, "train.distillation must be in [0, 1]")
+        check(
+            bool(self.teachers) == (self.distillation > 0),
+            "train.teachers and train.distillation go together: name both or neither",
+        )
         check(self.soft_temperature > 0, "train.soft_temperature must be positive")
         check(0 <= self.ema < 1, f"train.ema must be in [0, 1), got {self.ema}")
         check(self.patience > 0, "train.patience must be positive")

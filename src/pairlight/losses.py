@@ -88,6 +88,20 @@ def soft_targets(
     return (text_to_image + image_to_text) / 2
 
 
+def distillation(
+    images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, wanted: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy against a teacher's rankings, both ways (Hinton et al. 2015).
+
+    `wanted` (B, M) are the teacher's logits for the same images and texts. Captions of one image
+    share its row as the teacher shares it out among them.
+    """
+    logits = scale * images @ texts.T
+    image_to_text = F.cross_entropy(logits, wanted.softmax(1))
+    text_to_image = F.cross_entropy(logits.T, wanted.T.softmax(1))
+    return (image_to_text + text_to_image) / 2
+
+
 def owns(images: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
     """Return (B, M) bool: whether a text belongs to an image."""
     return owner.unsqueeze(0) == torch.arange(len(images), device=owner.device).unsqueeze(1)

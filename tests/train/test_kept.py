@@ -115,9 +115,10 @@ def test_too_little_disk_is_said_before_it_is_full(tmp_path, tiny_recipe, photos
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("images")]
 
 
-def levers(recipe):
+def levers(recipe, teacher):
     stage = dataclasses.replace(recipe.stages[1], views=2, epochs=3)
     extras = {"ema": 0.9, "soft_targets": 0.3, "hard_negatives": 0.5, "caption_pairs": 0.2}
+    extras |= {"teachers": (str(teacher),), "distillation": 0.3, "gradient_caching": True}
     return dataclasses.replace(
         recipe,
         model=dataclasses.replace(recipe.model, image_pooling="attention", text_pooling="gpo"),
@@ -127,10 +128,12 @@ def levers(recipe):
     )
 
 
-def test_every_lever_at_once_resumes_exactly(tmp_path, tiny_recipe, sample_manifest, monkeypatch):
+def test_every_lever_at_once_resumes_exactly(
+    tmp_path, tiny_recipe, tiny_checkpoint, sample_manifest, monkeypatch
+):
     from pairlight.train.trainer import Trainer
 
-    recipe = levers(tiny_recipe)
+    recipe = levers(tiny_recipe, tiny_checkpoint)
     options = {"device": "cpu", "cache": tmp_path / "cache"}
     whole = train(sample_manifest, recipe, tmp_path / "whole", **options)
     saved = Trainer._save_last

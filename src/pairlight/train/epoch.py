@@ -20,6 +20,7 @@ from pairlight.train.average import WeightAverage
 from pairlight.train.kept import Kept
 from pairlight.train.objective import Objective
 from pairlight.train.precision import Precision
+from pairlight.train.recompute import caller, direct
 from pairlight.train.schedule import rate_factor, set_rates
 from pairlight.types import Batch
 
@@ -78,6 +79,7 @@ def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterat
     rng = np.random.default_rng([seed, epoch, 1])
     kept.images(state.epoch_in_stage)  # made now, if need be: it tells which photos are lost
     chunk, drop = state.recipe.train.chunk, state.recipe.augment.token_dropout
+    call = caller(state.recipe.train.gradient_caching)
     usable = kept.rows()
     for batch in epoch_batches(len(usable), state.stage.batch_size, seed, epoch):
         rows = [usable[place] for place in batch]
@@ -90,7 +92,7 @@ def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterat
             owner += [place] * len(drawn)
         numbers = np.array(captions)
         with state.precision.autocast():
-            images, texts = kept.upper(state.epoch_in_stage, rows, numbers, chunk, drop)
+            images, texts = kept.upper(state.epoch_in_stage, rows, numbers, chunk, drop, call)
         yield Embedded(
             state.model.project_images(images),
             state.model.project_texts(texts),
@@ -105,23 +107,31 @@ def photo_batches(
     """Yield embedded batches from augmented photos."""
     batches = epoch_batches(len(dataset), state.stage.batch_size, seed, epoch)
     pad = state.model.tokenizer.pad
-    threads = state.recipe.train.threads
-    for batch in epoch_loader(dataset, batches, epoch, pad, threads):
-        yield embed_batch(state.model, batch, state.precision, state.recipe.train.chunk)
+    config = state.recipe.train
+    call = caller(config.gradient_caching)
+    for batch in epoch_loader(dataset, batches, epoch, pad, config.threads):
+        yield embed_batch(state.model, batch, state.precision, config.chunk, call)
 
 
-def embed_batch(model: DualEncoder, batch: Batch, precision: Precision, chunk: int) -> Embedded:
+def embed_batch(
+    model: DualEncoder,
+    batch: Batch,
+    precision: Precision,
+    chunk: int,
+    call: Callable[..., torch.Tensor] = direct,
+) -> Embedded:
     """Embed a batch in chunks of `chunk` images, which stay in the processor's cache."""
     device = precision.device
     # Texts of like length together: padding would cost as much as the words do.
     order = batch.mask.sum(1).argsort(stable=True)
     with precision.autocast():
-        images = [model.image_features(part.to(device)) for part in batch.pixels.split(chunk)]
+        parts = batch.pixels.split(chunk)
+        images = [call(model.image_features, part.to(device)) for part in parts]
         texts = []
         for rows in order.split(2 * chunk):
             length = int(batch.mask[rows].sum(1).max())
             tokens, mask = batch.tokens[rows, :length], batch.mask[rows, :length]
-            texts.append(model.text_features(tokens.to(device), mask.to(device)))
+            texts.append(call(model.text_features, tokens.to(device), mask.to(device)))
     # Heads and loss in float32: a similarity differs in its third digit in bf16.
     return Embedded(
         model.project_images(torch.cat(images).float()),

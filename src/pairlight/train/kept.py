@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pairlight.files import make_folder, write_atomic
 from pairlight.imaging import load_square
 from pairlight.runtime.batches import text_batches
 from pairlight.threads import map_ahead
+from pairlight.train.recompute import direct
 from pairlight.train.runlog import data_hash
 from pairlight.train.stem import Stem
 from pairlight.types import Photo
@@ -90,16 +91,18 @@ class Kept:
         captions: np.ndarray,
         chunk: int,
         drop: float | None = None,
+        call: Callable[..., torch.Tensor] = direct,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return features (B, C) of images and (M, C) of captions, float32, by the trained part.
 
         In chunks of `chunk` images and twice as many captions. With `drop` a token is left out of
-        attention and pooling with that chance: its embedding is not there to be masked.
+        attention and pooling with that chance: its embedding is not there to be masked. `call`
+        runs each chunk: `recompute.caller`.
         """
         arrays, images = self.images(view), []
         for start in range(0, len(rows), chunk):
             part = torch.from_numpy(arrays[rows[start : start + chunk]])
-            images.append(self.stem.upper_images(part.to(self.device)))
+            images.append(call(self.stem.upper_images, part.to(self.device)))
         # Captions of like length together: padding would cost as much as the words do.
         order = np.argsort(np.diff(self.offsets)[captions], kind="stable")
         texts = []
@@ -109,7 +112,8 @@ class Kept:
                 gone = torch.rand(mask.shape) < drop
                 gone[:, 0] = False
                 mask &= ~gone
-            texts.append(self.stem.upper_texts(hidden.to(self.device), mask.to(self.device)))
+            given = hidden.to(self.device), mask.to(self.device)
+            texts.append(call(self.stem.upper_texts, *given))
         back = torch.from_numpy(np.argsort(order)).to(self.device)
         return torch.cat(images).float(), torch.cat(texts).float()[back]
 

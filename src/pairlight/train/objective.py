@@ -15,6 +15,7 @@ from pairlight.embed import TEXT_CHUNK, Track
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.pooling import MeanPool
 from pairlight.runtime.batches import text_batches
+from pairlight.train.teachers import Teachers
 
 if TYPE_CHECKING:
     from pairlight.train.epoch import Embedded
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 class Objective:
     """The recipe's loss and its additions.
 
-    `meaning` (captions of the split, t) is from `caption_meaning`; soft targets need it.
+    `meaning` (captions of the split, t) is from `caption_meaning`; soft targets need it, as
+    distillation needs `teachers`.
     """
 
     config: TrainConfig
     meaning: torch.Tensor | None = None
+    teachers: Teachers | None = None
 
     def __call__(self, batch: Embedded, scale: torch.Tensor, epoch: int) -> torch.Tensor:
         """Return the loss of a batch in the stage's `epoch`, counted from 0."""
@@ -41,6 +44,10 @@ class Objective:
                 images, texts, owner, scale, meaning, config.soft_temperature
             )
             loss = torch.lerp(loss, soft, config.soft_targets)
+        if config.distillation and self.teachers is not None:
+            wanted = self.teachers.logits(batch.captions, owner, len(images))
+            taught = losses.distillation(images, texts, scale, wanted)
+            loss = torch.lerp(loss, taught, config.distillation)
         if config.hard_negatives and epoch >= config.hard_negatives_after:
             loss = loss + config.hard_negatives * losses.hardest_triplet(images, texts, owner)
         if config.caption_pairs:

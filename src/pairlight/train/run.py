@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from pairlight.config import Recipe, StageConfig
+from pairlight.data.manifest import read_manifest
 from pairlight.errors import ConfigError, DataError, ModelError, PairlightError
 from pairlight.files import make_folder, write_atomic
 from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
+from pairlight.types import Photo
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,18 @@ class Position:
 
     stage: int
     epoch: int
+
+
+def captioned_splits(manifest: Path) -> dict[str, list[Photo]]:
+    """Return the photos of train and val that have captions; two are the least to train on."""
+    photos = [photo for photo in read_manifest(manifest) if photo.captions]
+    chosen = {name: [p for p in photos if p.split == name] for name in ("train", "val")}
+    if len(chosen["train"]) < 2:
+        raise DataError(
+            f"{manifest}: {len(chosen['train'])} photos in the train split, training needs at "
+            f"least 2; run: pairlight split --manifest {manifest}"
+        )
+    return chosen
 
 
 def rsum_of(entry: dict[str, Any]) -> float:

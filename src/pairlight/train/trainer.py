@@ -13,7 +13,6 @@ import torch
 
 from pairlight.config import Recipe, StageConfig
 from pairlight.data.dataset import epoch_batches
-from pairlight.data.manifest import read_manifest
 from pairlight.embed import pick_device
 from pairlight.errors import DataError, choose
 from pairlight.losses import LOSSES
@@ -28,6 +27,7 @@ from pairlight.train.precision import Precision, choose_precision, describe_choi
 from pairlight.train.run import (
     Position,
     RunPaths,
+    captioned_splits,
     clear_run,
     entries_of,
     initial_model,
@@ -39,6 +39,7 @@ from pairlight.train.run import (
 )
 from pairlight.train.runlog import RunLog, data_hash, environment, epoch_line, epoch_scalars
 from pairlight.train.schedule import make_optimizer
+from pairlight.train.teachers import Teachers, ask_teachers
 from pairlight.types import Photo
 
 
@@ -68,24 +69,29 @@ class Trainer:
     history: list[dict[str, Any]] = field(default_factory=list)
     precision: Precision | None = None
     meaning: torch.Tensor | None = None
+    teachers: Teachers | None = None
     steps: int = 0
 
     def run(self, resumed: dict[str, Any] | None) -> None:
         """Run every epoch that is left."""
         if resumed is not None:
             self._restore(resumed)
-        self._remember_meaning()
+        self._prepare_targets()
         while (position := next_position(self.history, self.recipe)) is not None:
             held = resumed["optimizer"] if resumed and position.epoch else None
             resumed = None
             self._run_stage(position, held)
 
-    def _remember_meaning(self) -> None:
-        """Take down what captions mean to the text encoder while it is untrained."""
-        if self.recipe.train.soft_targets and self.meaning is None:
+    def _prepare_targets(self) -> None:
+        config = self.recipe.train
+        if config.soft_targets and self.meaning is None:  # while the text encoder is untrained
             texts = [text for photo in self.train for text in photo.captions]
             self.model.to(self.device)
             self.meaning = caption_meaning(self.model, texts, self.device, self.output.track)
+        if config.teachers:
+            self.teachers = ask_teachers(
+                config.teachers, self.train, self.cache, self.device, self.output
+            )
 
     def _restore(self, content: dict[str, Any]) -> None:
         self.model.load_state_dict(content["state_dict"])
@@ -123,7 +129,7 @@ class Trainer:
             optimizer=make_optimizer(groups, stage, self.recipe.train),
             precision=self._precision(stage),
             scaler=None,
-            objective=Objective(self.recipe.train, self.meaning),
+            objective=Objective(self.recipe.train, self.meaning, self.teachers),
             average=None,
             steps_per_epoch=len(epoch_batches(available, stage.batch_size, 0, 0)),
         )
@@ -259,13 +265,7 @@ def train(
     choose(LOSSES, recipe.train.loss, "train.loss")
     if init is not None:
         recipe = without_frozen_stages(recipe)
-    photos = [photo for photo in read_manifest(manifest) if photo.captions]
-    chosen = {name: [p for p in photos if p.split == name] for name in ("train", "val")}
-    if len(chosen["train"]) < 2:
-        raise DataError(
-            f"{manifest}: {len(chosen['train'])} photos in the train split, training needs at "
-            "least 2; run: pairlight split --manifest " + str(manifest)
-        )
+    chosen = captioned_splits(manifest)
     if not chosen["val"]:
         output.say("no validation split: the latest epoch counts as the best")
     data = data_hash([*chosen["train"], *chosen["val"]])

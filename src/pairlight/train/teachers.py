@@ -1,0 +1,88 @@
+"""Asks finished models what they make of the training pairs, for a student to learn from."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pairlight.embed import embed_photos, load_model, owners
+from pairlight.files import make_folder, write_atomic
+from pairlight.output import Output
+from pairlight.train.runlog import data_hash
+from pairlight.types import Photo
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """What teachers make of a split: their embeddings side by side.
+
+    `images` (n, D) and `texts` (m, D) are such that their product is the mean of the teachers'
+    logits; `row_of` (m,) gives each caption's image.
+    """
+
+    images: torch.Tensor
+    texts: torch.Tensor
+    row_of: torch.Tensor
+
+    def logits(self, captions: torch.Tensor, owner: torch.Tensor, batch: int) -> torch.Tensor:
+        """Return the mean logits (B, M) of a batch of `batch` images.
+
+        `captions` (M,) are numbers among the split's captions and `owner` (M,) their images'
+        places in the batch, where every image has a caption.
+        """
+        rows = torch.zeros(batch, dtype=torch.long, device=owner.device)
+        rows[owner] = self.row_of[captions]
+        return self.images[rows] @ self.texts[captions].T
+
+
+def ask_teachers(
+    names: Sequence[str], photos: Sequence[Photo], cache: Path, device: str, output: Output
+) -> Teachers:
+    """Embed `photos` with each teacher, or find in `cache` what it gave before.
+
+    A name is a checkpoint, an exported folder or `pretrained`. Teachers see photos as they are,
+    not augmented. A photo that cannot be read gets zeros: it is in no batch.
+    """
+    images, texts = [], []
+    for name in names:
+        output.say(f"teacher {name}")
+        found = _ask(name, photos, cache, device, output)
+        # Each teacher speaks at its own temperature; the mean of logits is a product of experts.
+        images.append(found["images"] * (found["scale"] / len(names)))
+        texts.append(found["texts"])
+    row_of = torch.from_numpy(owners(photos))
+    sides = [torch.from_numpy(np.concatenate(side, axis=1)) for side in (images, texts)]
+    return Teachers(*(each.float().to(device) for each in sides), row_of.to(device))
+
+
+def _ask(
+    name: str, photos: Sequence[Photo], cache: Path, device: str, output: Output
+) -> dict[str, np.ndarray]:
+    model = load_model(name, device if not Path(name).is_dir() and name != "pretrained" else "cpu")
+    key = hashlib.sha256(f"{model.sha256} {data_hash(photos)}".encode()).hexdigest()[:16]
+    path = cache / f"teacher_{key}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {part: file[part] for part in ("images", "texts", "scale")}
+    except (OSError, ValueError, KeyError, EOFError):
+        pass  # absent or damaged: made anew
+    embeddings = embed_photos(model, photos, output.track)
+    lost = set(embeddings.skipped)
+    rows = np.array([row for row, photo in enumerate(photos) if photo.image_id not in lost], int)
+    images = np.zeros((len(photos), model.embed_dim), np.float32)
+    images[rows] = embeddings.images
+    owner = owners(photos)
+    texts = np.zeros((len(owner), model.embed_dim), np.float32)
+    texts[np.isin(owner, rows)] = embeddings.texts
+    found = {"images": images, "texts": texts, "scale": np.float32(model.logit_scale)}
+    make_folder(cache)
+    write_atomic(path, lambda aside: _save(aside, found))
+    return found
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:  # given a name, numpy would add a suffix to it
+        np.savez(file, **arrays)
