@@ -1,67 +1,103 @@
-"""Trains the default recipe with one thing changed at a time and tables what each does on val.
+"""Trains the default model with one thing changed at a time and tables what each does on val.
 
-    python benchmarks/ablations.py --manifest flickr8k.jsonl --out ablations [--seeds 0,1,2]
-        [--only base,soft_targets] [--set stages.1.epochs=4]
+    python benchmarks/ablations.py --manifest flickr8k.jsonl --out ablations --protocol heads
+        [--seeds 0,1,2] [--only "base;soft targets"] [--set train.precision=fp32]
 
-Each run is `pairlight train` in a process of its own; features of frozen parts are shared in
-OUT/cache. Runs that are done are not repeated, so an interrupted table goes on where it stopped.
-Writes OUT/results.jsonl (one line a run) and OUT/table.md (means over seeds, changes against base).
+Two protocols: `heads` trains the heads alone, on kept features, in seconds an epoch; `tune` sets
+out from its base run and trains the last two image blocks and text layers, three epochs. Each run is
+`pairlight train` in a process of its own; features of frozen parts are shared in OUT/cache. Runs
+that are done are not repeated, so an interrupted table goes on where it stopped. Writes
+OUT/PROTOCOL.jsonl (one line a run) and OUT/PROTOCOL.md (means over seeds, changes against base).
 """
 
 import argparse
 import json
+import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-LEVERS: dict[str, list[str]] = {
+# Of one protocol: what every run sets, and what each lever changes.
+STAGES = {
+    "heads": "{name: heads, epochs: 12, batch_size: 512, lr: 1e-3}",
+    "tune": "{name: tune, epochs: 3, image_blocks: 2, text_layers: 2, views: 2, batch_size: 128, "
+    "lr: 3e-4, image_lr: 3e-4, text_lr: 1.5e-4}",
+}
+# What can be changed in both.
+COMMON: dict[str, list[str]] = {
     "base": [],
-    "rates x 0.5": ["stages.1.image_lr=1.5e-4", "stages.1.text_lr=7.5e-5"],
-    "rates x 2": ["stages.1.image_lr=6e-4", "stages.1.text_lr=3e-4"],
-    "text nearly frozen": ["stages.1.text_lr=2e-5"],
-    "one block more": ["stages.1.image_blocks=4"],
-    "all text layers": ["stages.1.text_layers=6"],
-    "attention pooling": ["model.image_pooling=attention", "model.text_pooling=attention"],
-    "gpo pooling": ["model.image_pooling=gpo", "model.text_pooling=gpo"],
-    "max pooling": ["model.image_pooling=max"],
     "hard negatives": ["train.hard_negatives=0.5"],
+    "hard negatives, light": ["train.hard_negatives=0.1"],
     "sigmoid loss": ["train.loss=sigmoid"],
     "caption pairs": ["train.caption_pairs=0.3"],
     "soft targets": ["train.soft_targets=0.3"],
     "faster temperature": ["train.scale_rate=20"],
-    "weight average": ["train.ema=0.99"],
-    "four captions an image": ["stages.1.captions_per_image=4"],
-    "batch 256": ["stages.1.batch_size=256"],
-    "region and token dropout": ["augment.region_dropout=0.3", "augment.token_dropout=0.2"],
-    "260 pixels": ["model.image_size=260"],
-    "four views": ["stages.1.views=4"],
-    "a new view every epoch": ["stages.1.views=0"],
-    "embed_dim 512": ["model.embed_dim=512"],
+    "one caption an image": ["stages.0.captions_per_image=1"],
+    "four captions an image": ["stages.0.captions_per_image=4"],
+    "no token dropout": ["augment.token_dropout=0"],
+    "token dropout 0.2": ["augment.token_dropout=0.2"],
+}
+LEVERS: dict[str, dict[str, list[str]]] = {
+    "heads": COMMON
+    | {
+        "max pooling of regions": ["model.image_pooling=max"],
+        "attention pooling": ["model.image_pooling=attention", "model.text_pooling=attention"],
+        "gpo pooling": ["model.image_pooling=gpo", "model.text_pooling=gpo"],
+        "region dropout": ["model.image_pooling=attention", "augment.region_dropout=0.3"],
+        "linear heads": ["model.projection=linear"],
+        "embed_dim 512": ["model.embed_dim=512"],
+        "batch 128": ["stages.0.batch_size=128"],
+        "batch 2,048": ["stages.0.batch_size=2048"],
+        "two augmented views": ["stages.0.views=2"],
+        "260 pixels": ["model.image_size=260"],
+        "taught by `pretrained`": ["train.teachers=[pretrained]", "train.distillation=0.5"],
+    },
+    "tune": COMMON
+    | {
+        "rates x 0.5": ["stages.0.image_lr=1.5e-4", "stages.0.text_lr=7.5e-5"],
+        "rates x 2": ["stages.0.image_lr=6e-4", "stages.0.text_lr=3e-4"],
+        "text frozen": ["stages.0.text_layers=0", "stages.0.text_lr=0"],
+        "image frozen": ["stages.0.image_blocks=0", "stages.0.image_lr=0"],
+        "one block, one layer": ["stages.0.image_blocks=1", "stages.0.text_layers=1"],
+        "four blocks, six layers": ["stages.0.image_blocks=4", "stages.0.text_layers=6"],
+        "weight average": ["train.ema=0.99"],
+        "batch 256, gradient caching": ["stages.0.batch_size=256", "train.gradient_caching=true"],
+        "batch 64": ["stages.0.batch_size=64"],
+        "one view": ["stages.0.views=1"],
+        "a new view every epoch": ["stages.0.views=3"],
+        "no cropping": ["augment.crop_scale=1"],
+        "taught by `pretrained`": ["train.teachers=[pretrained]", "train.distillation=0.5"],
+    },
 }
 RECALLS = [(way, f"R@{k}") for way in ("i2t", "t2i") for k in (1, 5, 10)]
 
 
 def train(name: str, seed: int, args: argparse.Namespace) -> dict:
     """Train one variant; return its best epoch's scores, time, and peak memory."""
-    out = args.out / f"{name.replace(' ', '_').replace('.', '')}_{seed}"
-    sets = [*args.set, *LEVERS[name], f"train.seed={seed}"]
+    out = args.out / f"{args.protocol}_{list(LEVERS[args.protocol]).index(name)}_{seed}"
+    sets = [f"stages=[{STAGES[args.protocol]}]", *args.set, *LEVERS[args.protocol][name]]
+    sets += [f"train.seed={seed}"]
     command = [sys.executable, "-m", "pairlight", "train", "--quiet", "--overwrite"]
     command += ["--manifest", str(args.manifest), "--recipe", args.recipe, "--out", str(out)]
     command += ["--cache", str(args.out / "cache"), "--json", str(out) + ".json"]
+    if args.protocol == "tune":
+        command += ["--init", str(heads_of(args))]
     for each in sets:
         command += ["--set", each]
     start = time.perf_counter()
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(f"{name}: {done.stderr.strip()}")
+    with tempfile.TemporaryFile("w+") as errors:
+        child = subprocess.Popen(command, stderr=errors)
+        _, status, usage = os.wait4(child.pid, 0)  # this child's memory, not the largest so far
+        if status:
+            errors.seek(0)
+            raise SystemExit(f"{name}: {errors.read().strip()}")
     history = json.loads(Path(str(out) + ".json").read_text())["history"]
     best = max(history, key=lambda entry: entry["val"]["rsum"])
-    # Of all children so far: a later, smaller run shows the largest before it.
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    start_event = json.loads((out / "log.jsonl").open().readline())
     return {
         "name": name,
         "seed": seed,
@@ -70,17 +106,28 @@ def train(name: str, seed: int, args: argparse.Namespace) -> dict:
         "epoch": best["epoch"],
         "minutes": (time.perf_counter() - start) / 60,
         "training_minutes": sum(entry["seconds"] for entry in history) / 60,
-        "peak_gib_so_far": peak,
+        "peak_gib": usage.ru_maxrss / 2**20,
+        "parameters": start_event["parameters"],
     }
+
+
+def heads_of(args: argparse.Namespace) -> Path:
+    """Return the checkpoint of the heads that every run of `tune` sets out from."""
+    found = args.out / "heads_0_0" / "checkpoints" / "best_heads_256.pth"
+    if not found.exists():
+        raise SystemExit(f"{found} is not there; run --protocol heads --only base first")
+    return found
 
 
 def table(results: list[dict], args: argparse.Namespace) -> str:
     """Return the markdown table: a line a variant, means over its seeds."""
-    by_name = {name: [r for r in results if r["name"] == name] for name in LEVERS}
+    levers = LEVERS[args.protocol]
+    by_name = {name: [r for r in results if r["name"] == name] for name in levers}
     base = [run["val"]["rsum"] for run in by_name["base"]]
     heads = " | ".join(f"{way} {k}" for way, k in RECALLS)
-    lines = [f"| changed | seeds | {heads} | rsum | against base | training, min |"]
-    lines.append("| --- " * (len(RECALLS) + 5) + "|")
+    lines = [f"| changed | seeds | {heads} | rsum | against base | training, min "]
+    lines[0] += "| peak, GiB | parameters, M |"
+    lines.append("| --- " * (len(RECALLS) + 7) + "|")
     for name, runs in by_name.items():
         if not runs:
             continue
@@ -93,9 +140,10 @@ def table(results: list[dict], args: argparse.Namespace) -> str:
         minutes = statistics.mean(run["training_minutes"] for run in runs)
         lines.append(
             f"| {name} | {len(runs)} | {scores} | {statistics.mean(sums):.1f}{spread} "
-            f"| {change} | {minutes:.1f} |"
+            f"| {change} | {minutes:.1f} | {max(r['peak_gib'] for r in runs):.1f} "
+            f"| {runs[0]['parameters'] / 1e6:.1f} |"
         )
-    about = f"`{args.recipe}` with {', '.join(args.set) or 'nothing else changed'}; "
+    about = f"Protocol `{args.protocol}`: {STAGES[args.protocol]}; {' '.join(args.set)} "
     return about + f"{platform.processor() or platform.machine()}\n\n" + "\n".join(lines) + "\n"
 
 
@@ -105,24 +153,26 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipe", default="small")
+    parser.add_argument("--protocol", choices=sorted(STAGES), default="heads")
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--only", default=",".join(LEVERS))
+    parser.add_argument("--only", help="names of levers, separated by semicolons")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
-    unknown = set(args.only.split(",")) - set(LEVERS)
-    if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(LEVERS)}")
+    known = LEVERS[args.protocol]
+    chosen = args.only.split(";") if args.only else list(known)
+    if unknown := set(chosen) - set(known):
+        parser.error(f"unknown: {'; '.join(unknown)}. Choose from: {'; '.join(known)}")
     args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / "results.jsonl"
+    path = args.out / f"{args.protocol}.jsonl"
     results = [json.loads(line) for line in path.open()] if path.exists() else []
     for seed in map(int, args.seeds.split(",")):
-        for name in args.only.split(","):
+        for name in chosen:
             if any(r["name"] == name and r["seed"] == seed for r in results):
                 continue
             results.append(train(name, seed, args))
             with path.open("a") as file:
                 file.write(json.dumps(results[-1]) + "\n")
-            (args.out / "table.md").write_text(table(results, args))
+            (args.out / f"{args.protocol}.md").write_text(table(results, args))
             print(f"{name}, seed {seed}: rsum {results[-1]['val']['rsum']:.1f}", flush=True)
 
 
