@@ -4,9 +4,9 @@
         [--seeds 0,1,2] [--only "base;soft targets"] [--set train.precision=fp32]
 
 Two protocols: `heads` trains the heads alone, on kept features, in seconds an epoch; `tune` sets
-out from its base run and trains the last two image blocks and text layers, three epochs. Each run is
-`pairlight train` in a process of its own; features of frozen parts are shared in OUT/cache. Runs
-that are done are not repeated, so an interrupted table goes on where it stopped. Writes
+out from its base run and trains the last two image blocks and text layers, three epochs. Each run
+is `pairlight train` in a process of its own; features of frozen parts are shared in OUT/cache.
+Runs that are done are not repeated, so an interrupted table goes on where it stopped. Writes
 OUT/PROTOCOL.jsonl (one line a run) and OUT/PROTOCOL.md (means over seeds, changes against base).
 """
 

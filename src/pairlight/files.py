@@ -1,6 +1,7 @@
-"""Writes files so that a crash or a full disk never harms what was there before."""
+"""Writes files so that a crash never harms what was there before, and tells them by hash."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -52,6 +53,12 @@ def write_text_atomic(path: Path | str, parts: Iterable[str]) -> None:
             file.writelines(each.encode("utf-8", "backslashreplace").decode() for each in parts)
 
     write_atomic(Path(path), write)
+
+
+def sha256_of(path: Path | str) -> str:
+    """Return the hex sha256 of a file's bytes; raises `OSError`."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remove(path: Path) -> None:

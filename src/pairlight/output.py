@@ -4,20 +4,13 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from typing import TYPE_CHECKING, TypeVar
 
 from pairlight.errors import PairlightError
 from pairlight.files import make_folder, write_text_atomic
+
+if TYPE_CHECKING:  # rich takes longer to import than a search takes
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
@@ -29,7 +22,6 @@ class Output:
         self.quiet = quiet
         self.json_to = json_to
         self.stream = sys.stderr if json_to == "-" else sys.stdout
-        self.bar_console = Console(stderr=True)
         if json_to not in (None, "-"):
             # Found out before the work, not after hours of it.
             if Path(json_to).is_dir():
@@ -51,8 +43,18 @@ class Output:
         else:
             write_text_atomic(Path(self.json_to), [text, "\n"])
 
-    def progress(self) -> Progress:
+    def progress(self) -> "Progress":
         """Return a progress bar with ETA; it shows on a terminal only and never when quiet."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
         return Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -60,7 +62,7 @@ class Output:
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=self.bar_console,
+            console=Console(stderr=True),
             # Not `is_terminal`: FORCE_COLOR makes rich take a pipe for a terminal.
             disable=self.quiet or not sys.stderr.isatty(),
             transient=True,

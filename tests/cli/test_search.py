@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def test_json(store, capsys):
     assert told["photos"] == told["searched"] == 4 and told["note"]
 
 
+def test_unquoted_words_are_one_text(store, capsys):
+    words = ["search", "red", "and", "blue", "--store", "a.db", "-k", "1", "things", "--json", "-"]
+    assert run(APP, words) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["query"]["text"] == "red and blue things"
+    assert Path(told["hits"][0]["path"]).name == "both.png"
+
+
+def test_files_and_distinct_photos_are_counted_alike_by_both_commands(store, capsys):
+    shutil.copy(store / "red.png", store / "copy.png")
+    assert run(APP, ["index", "--store", "a.db"]) == 0
+    assert "5 photos in the store, 4 of them distinct: 1 added" in capsys.readouterr().out
+    told = []
+    for words in (["index"], ["search", "red"]):
+        assert run(APP, [*words, "--store", "a.db", "--json", "-"]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert [(each["files"], each["distinct"]) for each in told] == [(5, 4), (5, 4)]
+    assert [each["photos"] for each in told] == [5, 4]  # as it always was
+
+
 def test_search_by_example_and_gallery(store, capsys):
     words = ["search", "--image", "photos/blue.png", "--store", "a.db", "--gallery", "out.html"]
     assert run(APP, words) == 0
@@ -60,7 +81,15 @@ def test_nothing_matches(store, capsys, monkeypatch):
     model.calibration = Calibration((20.0, 0.0, 0.0), -10.0).to_dict()
     monkeypatch.setattr(pairlight, "load", lambda name: model)
     assert run(APP, ["search", "a unicorn", "--store", "a.db"]) == 0
-    assert "nothing matches (the best has relevance 0%); --all shows" in capsys.readouterr().out
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == "nothing matches well (the best has relevance 0%); the nearest:"
+    assert len(rest) == 3 and all(line.split("\t")[0] == "nearest" for line in rest)
+    words = ["search", "a unicorn", "--store", "a.db", "--json", "-", "--gallery", "none.html"]
+    assert run(APP, words) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["hits"] == [] and len(told["nearest"]) == 3
+    page = Path("none.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 3 and "nothing matches well" in page
     assert run(APP, ["search", "a unicorn", "--store", "a.db", "--all"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert run(APP, ["search", "red", "--store", "a.db"]) == 0
@@ -79,7 +108,8 @@ def test_nothing_matches(store, capsys, monkeypatch):
         (["search", "--image", "none.jpg", "--store", "a.db"], "image not found"),
         (["search", "red", "--store", "a.db", "--after", "soon"], "--after soon: not a date"),
         (["search", "red", "--store", "photos/red.png"], "not a store"),
-        (["search", "red", "--store", "a.db", "--gallery", "photos"], "photos"),
+        (["search", "red", "--store", "a.db", "--gallery", "photos"], "a web page"),
+        (["search", "red", "--store", "a.db", "--gallery", "x.png"], "ends in .html"),
     ],
 )
 def test_mistakes_are_one_line(store, capsys, words, told):
@@ -101,8 +131,21 @@ def test_a_terminal_gets_a_table_in_which_names_are_only_names():
     terminal = Terminal()
     print_result(Result(hits, 2, 2, 0.75, 0.5, ""), terminal)
     shown = terminal.getvalue()
+    assert len(shown.splitlines()) == 3
     assert "[red]\\x1b[2J\\n.png" in shown.replace("\n", "") and "\\xff.png" in shown
     assert "\x1b[2J" not in shown and "75%" in shown and "2024-05-31" in shown
+
+
+def test_a_path_is_whole_in_a_table_however_long_it_is():
+    path = "/home/somebody/Pictures" + "/a folder with a long name" * 8 + "/photo.jpg"
+    terminal = Terminal()
+    hit = Hit(Stored(1, path, 1, 1, 1, 1, None), 0.5, 0.75)
+    print_result(Result([hit], 1, 1, 0.75, 0.5, ""), terminal)
+    assert terminal.getvalue().splitlines()[1].endswith("  " + path)
+    terminal = Terminal()
+    print_result(Result([], 1, 1, 0.1, 0.5, "", [hit]), terminal)
+    said = terminal.getvalue().splitlines()
+    assert said[0].startswith("nothing matches well") and said[2].endswith(path)
 
 
 def test_the_search_and_its_command_need_no_torch(tmp_path):

@@ -75,6 +75,13 @@ def test_any_number_of_images(model, int8, torch_model, count):
     )
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_any_number_of_threads(exported, model, threads):
+    pixels = np.random.default_rng(0).integers(0, 256, (21, 64, 64, 3), dtype=np.uint8)
+    ours = ExportedModel(exported, threads=threads)
+    np.testing.assert_allclose(ours.encode_pixels(pixels), model.encode_pixels(pixels), atol=1e-5)
+
+
 def test_pixels_are_what_files_give(model, torch_model):
     pixels = np.stack([load_square(path, 64) for path in PHOTOS[:3]])
     for each in (model, torch_model):

@@ -5,13 +5,14 @@ import json
 import os
 import shutil
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from pairlight.embed import load_model
 from pairlight.errors import ModelError
-from pairlight.runtime.folder import FILES, is_model_folder, open_folder
+from pairlight.runtime.folder import FILES, ModelFolder, is_model_folder, open_folder
 from pairlight.runtime.model import ExportedModel
 
 
@@ -19,6 +20,19 @@ def refused(folder, *words):
     """Open a folder that must be refused in one line which holds all the words."""
     with pytest.raises(ModelError) as caught:
         load_model(folder)
+    return told(caught, words)
+
+
+def refused_in_use(folder, *words):
+    """Use a folder of which a tower must be refused: what it holds is read when it is needed."""
+    model = load_model(folder)
+    with pytest.raises(ModelError) as caught:
+        model.encode_texts(["a dog"])
+        model.encode_pixels(np.zeros((1, 64, 64, 3), np.uint8))
+    return told(caught, words)
+
+
+def told(caught, words):
     text = str(caught.value)
     assert "\n" not in text and all(word in text for word in words), text
     return text
@@ -28,7 +42,8 @@ def rehash(folder, name):
     """Make model.json tell the hash that a changed file now has."""
     path = folder / "model.json"
     facts = json.loads(path.read_text(encoding="utf-8"))
-    facts["files"][name]["sha256"] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    content = (folder / name).read_bytes()
+    facts["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     path.write_text(json.dumps(facts), encoding="utf-8")
 
 
@@ -61,7 +76,8 @@ def test_one_changed_byte(spoiled, name):
     content = bytearray((spoiled / name).read_bytes())
     content[len(content) // 2] ^= 1
     (spoiled / name).write_bytes(content)
-    refused(spoiled, name, "changed or cut short")
+    fails = refused if name == "tokenizer.json" else refused_in_use
+    fails(spoiled, name, "changed or cut short")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -72,7 +88,7 @@ def test_a_file_cut_short(spoiled, name):
 
 
 def test_a_file_changed_after_opening(spoiled, sample_manifest):
-    """A tower is checked again when it is made ready: what was hashed is what runs."""
+    """A tower is checked when it is made ready: what was hashed is what runs."""
     model = ExportedModel(spoiled)
     content = bytearray((spoiled / "text.onnx").read_bytes())
     content[-1] ^= 1
@@ -143,6 +159,29 @@ def test_towers_swapped(spoiled):
         load_model(spoiled).encode_texts(["a dog"])
 
 
+def test_a_search_in_words_never_touches_the_image_tower(spoiled):
+    content = bytearray((spoiled / "image.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (spoiled / "image.onnx").write_bytes(content)
+    assert load_model(spoiled).encode_texts(["a dog"]).shape == (1, 16)
+
+
+def test_each_file_is_read_once(exported, monkeypatch):
+    read = []
+    original = ModelFolder.read
+
+    def noted(folder, name):
+        read.append(name)
+        return original(folder, name)
+
+    monkeypatch.setattr(ModelFolder, "read", noted)
+    model = load_model(exported)
+    for _ in range(2):
+        model.encode_texts(["a dog"])
+        model.encode_pixels(np.zeros((1, 64, 64, 3), np.uint8))
+    assert sorted(read) == sorted(FILES)
+
+
 def test_data_in_another_file_is_refused(spoiled):
     model = onnx.load(spoiled / "text.onnx")
     tensor = model.graph.initializer.add(name="secret", data_type=TensorProto.FLOAT, dims=[4])
@@ -151,7 +190,7 @@ def test_data_in_another_file_is_refused(spoiled):
     model.graph.node.append(helper.make_node("Identity", ["secret"], ["shown"]))
     (spoiled / "text.onnx").write_bytes(model.SerializeToString())
     rehash(spoiled, "text.onnx")
-    refused(spoiled, "text.onnx", "points to data in another file")
+    refused_in_use(spoiled, "text.onnx", "points to data in another file")
 
 
 def test_no_onnx_at_all(spoiled):

@@ -9,9 +9,10 @@ from PIL import Image
 
 from pairlight import imaging
 from pairlight.errors import DataError
+from pairlight.files import sha256_of
 from pairlight.sample import sample_dir
 from pairlight.search import photo as module
-from pairlight.search.photo import date_taken, open_upright, read_photo, sha256_of
+from pairlight.search.photo import date_taken, open_upright, read_photo
 
 
 def exif(original=None, digitized=None, changed=None):
@@ -30,7 +31,7 @@ def test_pixels_are_those_of_training_and_evaluation():
         pixels, facts = read_photo(str(path), 64)
         assert np.array_equal(pixels, imaging.load_square(path, 64))
         assert (facts.width, facts.height) == imaging.check_image(path)
-        assert sha256_of(str(path)) == hashlib.sha256(path.read_bytes()).digest()
+        assert sha256_of(str(path)) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,11 @@ def test_only_the_newest_answer_counts(visit):
 def test_nothing_matches(visit):
     page = visit()
     page.fill("#text", "a unicorn")
-    expect(page.locator("#nothing-title")).to_have_text("Nothing matches")
+    expect(page.locator("#nothing-title")).to_have_text("Nothing matches well")
     expect(page.locator("#nothing-text")).to_contain_text("probability of 0%")
-    page.get_by_role("button", name="Show the nearest anyway").click()
+    expect(page.locator("#nothing-text")).to_contain_text("Below are the nearest")
+    expect(page.locator(".card")).to_have_count(3)
+    page.get_by_role("button", name="Show more that hardly fit").click()
     expect(page.locator(".card")).to_have_count(4)
     expect(page.locator("#note")).to_contain_text("Everything is shown")
 

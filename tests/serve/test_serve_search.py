@@ -38,6 +38,10 @@ def test_words(client, ids):
 def test_nothing_matches_unless_all_is_asked_for(steady):
     body = steady.get("/api/v1/search", params={"text": "a unicorn"}).json()
     assert body["hits"] == [] and body["best"] < 0.5
+    assert [hit["relevance"] for hit in body["nearest"]][0] == body["best"]
+    assert len(body["nearest"]) == 3 and body["nearest"][0]["thumbnail"]
+    assert steady.get("/api/v1/search?text=red").json()["nearest"] == []
+    assert steady.get("/api/v1/search?text=a+unicorn&all=true").json()["nearest"] == []
     assert len(names(steady.get("/api/v1/search?text=a+unicorn&all=true"))) == 4
 
 

@@ -19,6 +19,11 @@ def index(
     ),
     rebuild: bool = typer.Option(False, "--rebuild", help="Embed every photo again."),
     prune: bool = typer.Option(False, "--prune", help="Drop photos of folders that are missing."),
+    faiss: bool = typer.Option(
+        None,
+        "--faiss/--no-faiss",
+        help="Build a FAISS index, too [default: from a million photos on, if faiss is installed].",
+    ),
     threads: int = typer.Option(
         None, min=1, help="Threads that read photos [default: one a processor]."
     ),
@@ -38,6 +43,7 @@ def index(
       pairlight index --store photos.db
     """
     import pairlight
+    from pairlight.search.approximate_file import require_faiss, update
     from pairlight.search.index import index_photos
     from pairlight.search.plan import sort_folders
     from pairlight.search.store import open_store
@@ -45,6 +51,8 @@ def index(
     output = Output(quiet, json_to)
     if not Path(store).exists() and folders:
         sort_folders(folders, ())  # a typing mistake must not leave an empty store behind
+    if faiss:
+        require_faiss()
     loaded = pairlight.load(model)
     start = time.perf_counter()
     with open_store(store, write=True) as opened, output.progress() as bar:
@@ -58,9 +66,11 @@ def index(
             report = index_photos(
                 opened, loaded, folders or (), exclude or (), rebuild, prune, tell, threads
             )
+            built, line = update(opened, loaded, faiss)
         except KeyboardInterrupt:
             output.say(f"{opened.count()} photos are in {store}; the same command goes on")
             raise
-    for line in report.lines():
-        output.say(line)
-    output.json({"store": store, **report.to_json(), "seconds": time.perf_counter() - start})
+    for each in [*report.lines(), *([line] if line else [])]:
+        output.say(each)
+    seconds = time.perf_counter() - start
+    output.json({"store": store, **report.to_json(), "faiss": built, "seconds": seconds})

@@ -8,7 +8,9 @@ from pairlight.cli.console import JSON, QUIET, Output
 
 
 def search(
-    text: str = typer.Argument(None, help="What the photos should show, in words."),
+    words: list[str] = typer.Argument(
+        None, metavar="[TEXT]", help="What the photos should show, in words."
+    ),
     store: str = typer.Option(..., metavar="FILE", help="Store that `pairlight index` made."),
     image: str = typer.Option(None, metavar="FILE", help="Photo to find the like of."),
     without: list[str] = typer.Option(
@@ -25,6 +27,7 @@ def search(
     min_height: int = typer.Option(None, min=1, metavar="PIXELS", help="Smallest height."),
     fold: bool = typer.Option(True, help="Show photos that are alike as one."),
     every: bool = typer.Option(False, "--all", help="Show also what is hardly relevant."),
+    exact: bool = typer.Option(False, "--exact", help="Rank exactly, even with a FAISS index."),
     gallery: str = typer.Option(None, metavar="FILE", help="Write the hits as one HTML page."),
     quiet: bool = QUIET,
     json_to: str = JSON,
@@ -42,23 +45,32 @@ def search(
       pairlight search "a beach" --not people --store photos.db --after 2023 --json -
     """
     import pairlight
+    from pairlight.search.approximate_file import chooser
     from pairlight.search.filters import read_filters
-    from pairlight.search.searcher import Query, open_searcher
+    from pairlight.search.searcher import Query, exactly, open_searcher
     from pairlight.search.show import nothing, print_result
     from pairlight.search.store import open_store
 
     output = Output(quiet, json_to)
     filters = read_filters(path, after, before, min_size, max_size, min_width, min_height)
+    if gallery:
+        from pairlight.search.gallery import check_gallery, write_gallery
+
+        check_gallery(gallery)
+    text = " ".join(words) if words else None  # unquoted words are one text
     query = Query(text, image, tuple(without or ()), filters, k, fold, not every)
+    notes: list[str] = []
     with open_store(store) as opened:
-        result = open_searcher(opened, lambda: pairlight.load(model)).search(query)
+        matcher = exactly if exact else chooser(opened.path, notes.append)
+        result = open_searcher(opened, lambda: pairlight.load(model), matcher).search(query)
+        files = opened.count()
     if not quiet and json_to != "-":
         print_result(result, output.stream)
-        if result.note:
-            print(f"note: {result.note}", file=sys.stderr)
+        for note in filter(None, [result.note, *notes]):
+            print(f"note: {note}", file=sys.stderr)
     if gallery:
-        from pairlight.search.gallery import write_gallery
-
-        write_gallery(gallery, query.words(), "" if result.hits else nothing(result), result.hits)
+        found = result.hits or result.nearest
+        write_gallery(gallery, query.words(), "" if result.hits else nothing(result), found)
         output.say(f"wrote {gallery}")
-    output.json({"store": store, "query": query.to_json(), **result.to_json()})
+    counts = {"files": files, "distinct": result.photos}
+    output.json({"store": store, "query": query.to_json(), **counts, **result.to_json()})

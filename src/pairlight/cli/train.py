@@ -7,7 +7,6 @@ import typer
 
 from pairlight.cli.console import JSON, QUIET, Output
 from pairlight.errors import ConfigError, MissingDependency
-from pairlight.recipes import describe, load_recipe
 
 
 def train(
@@ -53,6 +52,8 @@ def train(
       pairlight train --manifest mine.jsonl --init small.pth --out runs/mine
       pairlight train --recipe small --show-recipe
     """
+    from pairlight.recipes import describe, load_recipe
+
     output = Output(quiet, json_to)
     overrides = [*set_, *([] if embed_dim is None else [f"model.embed_dim={embed_dim}"])]
     chosen = load_recipe("small" if recipe == "auto" else recipe, overrides)

@@ -1,6 +1,5 @@
 """Makes a manifest of an images folder and a captions file, with a doctor's report."""
 
-import hashlib
 import json
 import time
 from collections import Counter, defaultdict
@@ -16,7 +15,7 @@ from pairlight.data.reading import Reading
 from pairlight.data.sources import read_captions
 from pairlight.data.text import clean_caption, is_empty, word_count
 from pairlight.errors import DataError
-from pairlight.files import write_text_atomic
+from pairlight.files import sha256_of, write_text_atomic
 from pairlight.imaging import check_image
 from pairlight.threads import in_threads, untracked
 from pairlight.types import SPLITS, Pair, Photo
@@ -163,8 +162,7 @@ def _check(path: Path) -> tuple[int, int, str] | DataError:
     """Return width, height and SHA-256 of a file that opens, or the error of one that does not."""
     try:
         width, height = check_image(path)
-        with open(path, "rb") as file:
-            return width, height, hashlib.file_digest(file, "sha256").hexdigest()
+        return width, height, sha256_of(path)
     except DataError as error:
         return error
     except OSError as error:

@@ -16,9 +16,9 @@ from pairlight.export.parity import Measured
 from pairlight.export.probes import Probes, Sources, calibration_probes, read_probes
 from pairlight.export.quantize import lighten, quantize
 from pairlight.export.towers import image_inputs, measure_towers, text_inputs
+from pairlight.files import sha256_of
 from pairlight.models.checkpoint import load_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
-from pairlight.models.weights import sha256_of
 from pairlight.output import Output
 from pairlight.runtime.folder import DESCRIPTION
 from pairlight.runtime.sessions import make_session

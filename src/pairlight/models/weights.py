@@ -1,6 +1,5 @@
 """Finds weight files on disk, checks them against pinned hashes, and reads them without pickle."""
 
-import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import torch
 
 from pairlight.errors import ModelError
+from pairlight.files import sha256_of
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,6 @@ PACKAGED = {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
 }
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def packaged_file(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Reads an exported model's folder and checks it before anything in it is used."""
+"""Reads an exported model's folder and checks each file before it is used."""
 
 import hashlib
 import json
@@ -22,7 +22,9 @@ _ELSEWHERE = b"\x0a\x08location"
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """An exported model's folder, whose description was read and whose files are as described.
+    """An exported model's folder, whose description was read and whose files are there.
+
+    What a file holds is checked when it is read: a search in words never reads the image tower.
 
     `sha256` is of the other files' hashes: what was measured or calibrated later changes no
     embedding, and so not the model's identity either.
@@ -94,7 +96,7 @@ def open_folder(path: Path) -> ModelFolder:
         facts=facts,
     )
     for name in FILES:
-        folder.read(name)
+        _check_size(facts["files"][name], path / name)
     return folder
 
 
@@ -108,18 +110,36 @@ def _check_kind(facts: object, where: Path) -> None:
         )
 
 
+def _check_size(entry: Json, path: Path) -> None:
+    """Raise `ModelError` for a file that is absent or not as long as the description says."""
+    size, told = _size(path), entry.get("bytes")
+    if isinstance(told, int) and size != told:
+        raise ModelError(
+            f"{path}: {size} bytes where {DESCRIPTION} says {told}: changed or cut short; "
+            "copy the folder anew or export again"
+        )
+
+
 def _bytes(path: Path) -> bytes:
     """Return a file's content, unless it is absent, no file, or larger than any of its kind."""
+    _size(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read: {error.strerror}") from None
+
+
+def _size(path: Path) -> int:
     most = _LARGEST.get(path.name, _LARGEST_ONNX)
     try:
         if not path.is_file():
             raise ModelError(f"{path}: missing from the model folder; copy it anew or export again")
         size = path.stat().st_size
-        if size > most:
-            raise ModelError(f"{path}: {size} bytes are more than such a file can have ({most})")
-        return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot read: {error.strerror}") from None
+    if size > most:
+        raise ModelError(f"{path}: {size} bytes are more than such a file can have ({most})")
+    return size
 
 
 def _hashes(facts: Json, where: Path) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """Embeds images and texts with an exported model, without torch."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import onnxruntime as ort
 from pairlight.errors import ModelError
 from pairlight.runtime.batches import Track, pixel_batches, text_batches
 from pairlight.runtime.folder import ModelFolder, open_folder
-from pairlight.runtime.sessions import embed, make_session
+from pairlight.runtime.sessions import embed, make_session, usable_cores
 from pairlight.threads import untracked
 from pairlight.tokenization import TextTokenizer
 
@@ -20,8 +22,8 @@ TEXT_BATCH = 32
 class ExportedModel:
     """A model that `pairlight export` wrote: paths and texts in, unit-length float32 arrays out.
 
-    Opening checks every file; a tower is made ready when it is first used, so that a search in
-    words never loads the image tower. `threads` defaults to the physical cores.
+    A tower is read, checked and made ready when it is first used, so that a search in words never
+    touches the image tower. `threads` defaults to the physical cores.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None):
@@ -35,7 +37,7 @@ class ExportedModel:
         # What `pairlight.search` turns scores into relevance by, where the model carries it.
         self.calibration = self.folder.facts.get("calibration")
         self.tokenizer = _tokenizer(self.folder)
-        self._threads = threads
+        self._threads = threads or usable_cores()
         self._sessions: dict[str, ort.InferenceSession] = {}
 
     def encode_images(self, paths: Sequence[str | Path], track: Track = untracked) -> np.ndarray:
@@ -47,9 +49,13 @@ class ExportedModel:
         """Return (n, d) float32 embeddings of pixels (n, S, S, 3) uint8, S being `image_size`."""
         session = self._session("image")
         channels_first = pixels.transpose(0, 3, 1, 2)
-        starts = range(0, len(pixels), IMAGE_BATCH)
-        parts = [np.ascontiguousarray(channels_first[n : n + IMAGE_BATCH]) for n in starts]
-        return stack([embed(session, part) for part in parts], self.embed_dim)
+        # Threads that each take some images need not wait for one another at every layer.
+        each = max(1, min(IMAGE_BATCH, -(-len(pixels) // self._threads)))
+        groups = [channels_first[n : n + each] for n in range(0, len(pixels), each)]
+        if len(groups) < 2:
+            return stack([_embed_pixels(session, group) for group in groups], self.embed_dim)
+        with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
+            return stack(list(pool.map(partial(_embed_pixels, session), groups)), self.embed_dim)
 
     def encode_texts(self, texts: Sequence[str], track: Track = untracked) -> np.ndarray:
         """Return (n, d) float32 embeddings of texts."""
@@ -64,10 +70,15 @@ class ExportedModel:
         if tower not in self._sessions:
             file = f"{tower}.onnx"
             where = str(self.folder.path / file)
-            session = make_session(self.folder.read(file), where, self._threads)
+            threads = 1 if tower == "image" else self._threads  # images are shared out whole
+            session = make_session(self.folder.read(file), where, threads)
             _check_ports(session, tower, self.folder, where)
             self._sessions[tower] = session
         return self._sessions[tower]
+
+
+def _embed_pixels(session: ort.InferenceSession, pixels: np.ndarray) -> np.ndarray:
+    return embed(session, np.ascontiguousarray(pixels))
 
 
 def stack(parts: list[np.ndarray], embed_dim: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from pairlight.errors import DataError
+from pairlight.errors import ConfigError, DataError
 from pairlight.files import write_text_atomic
 from pairlight.search.names import shown
 from pairlight.search.photo import open_upright
@@ -34,6 +34,12 @@ small {{ opacity: .75; }}
 <p>{note}</p>
 <main>
 """
+
+
+def check_gallery(path: Path | str) -> None:
+    """Raise `ConfigError` for a name that is not one of a web page, before any work is done."""
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--gallery {path}: it is a web page; name a file that ends in .html")
 
 
 def write_gallery(path: Path | str, title: str, note: str, hits: list[Hit]) -> None:

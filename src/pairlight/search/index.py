@@ -10,8 +10,9 @@ from functools import partial
 import numpy as np
 
 from pairlight.errors import ConfigError, DataError, ModelError
+from pairlight.files import sha256_of
 from pairlight.search.names import shown
-from pairlight.search.photo import read_photo, sha256_of
+from pairlight.search.photo import read_photo
 from pairlight.search.plan import Plan, make_plan
 from pairlight.search.records import Batch, Encoder, Facts, Fingerprint, Found, Known, NewContent
 from pairlight.search.store import Store
@@ -30,6 +31,7 @@ class Report:
     model: Fingerprint
     roots: list[str]
     photos: int = 0
+    distinct: int = 0
     counts: Counter = field(default_factory=Counter)
     skipped: dict[str, str] = field(default_factory=dict)
     kept: list[Json] = field(default_factory=list)
@@ -40,6 +42,8 @@ class Report:
             "model": vars(self.model),
             "roots": self.roots,
             "photos": self.photos,
+            "files": self.photos,
+            "distinct": self.distinct,
             **{name: self.counts[name] for name in COUNTS},
             "skipped": [{"path": path, "reason": why} for path, why in self.skipped.items()],
             "kept": self.kept,
@@ -48,7 +52,8 @@ class Report:
     def lines(self, examples: int = 5) -> list[str]:
         """Return the report as a few lines for a terminal."""
         done = ", ".join(f"{self.counts[name]} {name}" for name in COUNTS if self.counts[name])
-        lines = [f"{self.photos} photos in the store" + (f": {done}" if done else "")]
+        copies = f", {self.distinct} of them distinct" if self.distinct != self.photos else ""
+        lines = [f"{self.photos} photos in the store{copies}" + (f": {done}" if done else "")]
         for each in self.kept:
             lines.append(
                 f"kept {each['photos']} photos of {shown(each['folder'])}: {each['reason']}"
@@ -112,7 +117,7 @@ def index_photos(
     _Run(store, model, number, plan, have, report).read_all(tell, threads or os.cpu_count() or 1)
     if rebuild:
         store.activate(number)
-    report.photos = store.count()
+    report.photos, report.distinct = store.count(), store.distinct()
     return report
 
 
@@ -242,7 +247,7 @@ def read_file(file: Found, size: int, have: set[bytes]) -> Read:
     """Hash a file and, unless its bytes are among `have`, decode it; never raises for a bad one."""
     path = file.path
     try:
-        sha256 = sha256_of(path)
+        sha256 = bytes.fromhex(sha256_of(path))
         pixels, facts = (None, None) if sha256 in have else read_photo(path, size)
         now = os.stat(path)
     except FileNotFoundError:

@@ -55,13 +55,20 @@ class ExactMatcher:
         if k < len(rows):
             worst = np.partition(scores, len(scores) - k)[len(scores) - k]
             rows = rows[scores >= worst - 2 * self._error]
-        exact = self.vectors[rows].astype(np.float64)
-        exact *= query.astype(np.float64)
-        exact = exact.sum(axis=1)
-        order = np.lexsort((rows, -exact))
-        if k < len(order):
-            order = order[exact[order] >= exact[order[k - 1]]]
-        return rows[order], exact[order], spread
+        return *ranked(self.vectors, rows, query, k), spread
+
+
+def ranked(
+    vectors: np.ndarray, rows: np.ndarray, query: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the `k` best of `rows` and ties with the last, best first, and float64 scores."""
+    exact = vectors[rows].astype(np.float64)
+    exact *= query.astype(np.float64)
+    exact = exact.sum(axis=1)
+    order = np.lexsort((rows, -exact))
+    if k < len(order):
+        order = order[exact[order] >= exact[order[k - 1]]]
+    return rows[order], exact[order]
 
 
 def spread_of(scores: np.ndarray) -> Spread:

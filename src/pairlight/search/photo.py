@@ -1,7 +1,6 @@
 """Reads one photo file: its hash, its pixels at the model's size, and when it was taken."""
 
 import contextlib
-import hashlib
 import re
 from datetime import datetime
 from functools import cache
@@ -32,12 +31,6 @@ def heif_reader():
     except ImportError:
         return None
     return pillow_heif
-
-
-def sha256_of(path: str) -> bytes:
-    """Return the SHA-256 of a file's bytes; raises `OSError`."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def read_photo(path: str, size: int) -> tuple[np.ndarray, Facts]:

@@ -16,7 +16,7 @@ from pairlight.search.matcher import ExactMatcher, Matcher
 from pairlight.search.names import shown
 from pairlight.search.photo import read_photo
 from pairlight.search.records import Encoder, Filters, Fingerprint, Hit, Stored
-from pairlight.search.store import Store
+from pairlight.search.store import Moment, Store
 from pairlight.types import Json
 
 # How much of each --not is taken away. Measured on 96 pairs of concepts over 1,000 photos, as the
@@ -25,6 +25,8 @@ from pairlight.types import Json
 NOT_WEIGHT = 0.5
 # Photos at least this alike (cosine) are shown as one: bursts, copies in other sizes or formats.
 ALIKE = 0.99
+# Where nothing fits, this many of the nearest are shown as such.
+NEAREST = 3
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Result:
     """Hits, best first; `searched` of `photos` passed the filters.
 
     `best` is the highest relevance there was, cut off or not; `cutoff` the one applied, both None
-    where relevance is not known, and then `note` says why.
+    where relevance is not known, and then `note` says why. Where the cutoff leaves no hit,
+    `nearest` are the first few that it took away.
     """
 
     hits: list[Hit]
@@ -81,11 +84,13 @@ class Result:
     best: float | None
     cutoff: float | None
     note: str
+    nearest: list[Hit] = field(default_factory=list)
 
     def to_json(self) -> Json:
         """Return the result as plain values."""
-        values = dict(vars(self))
-        return {**values, "hits": [hit.to_json() for hit in self.hits]}
+        lists = {"hits": self.hits, "nearest": self.nearest}
+        told = {key: [hit.to_json() for hit in hits] for key, hits in lists.items()}
+        return {**vars(self), **told}
 
 
 class _Loaded(NamedTuple):
@@ -97,26 +102,16 @@ class _Loaded(NamedTuple):
     matcher: Matcher
 
 
-class Moment(NamedTuple):
-    """What a store held at one moment: `ids` (n,) of contents and their `vectors` (n, d)."""
-
-    model: Fingerprint | None
-    changes: int
-    ids: np.ndarray
-    vectors: np.ndarray
-
-    @classmethod
-    def of(cls, store: Store) -> Moment:
-        """Return what `store` holds now."""
-        while True:
-            # Read before the vectors: a change in between is then noticed by the next refresh.
-            model, changes = store.model(), store.changes()
-            ids, vectors = store.vectors()
-            if store.model() == model:  # else a rebuild was completed just now
-                return cls(model, changes, ids, vectors)
+def exactly(moment: Moment) -> Matcher:
+    """Return the matcher that ranks all vectors."""
+    return ExactMatcher(moment.vectors)
 
 
-def open_searcher(store: Store, load: Callable[[], Encoder]) -> Searcher:
+def open_searcher(
+    store: Store,
+    load: Callable[[], Encoder],
+    matcher: Callable[[Moment], Matcher] = exactly,
+) -> Searcher:
     """Return a searcher with the model that `load` returns and the calibration it carries.
 
     Model and vectors are read side by side: for 100,000 photos each takes a quarter of a second.
@@ -124,7 +119,7 @@ def open_searcher(store: Store, load: Callable[[], Encoder]) -> Searcher:
     with ThreadPoolExecutor(1) as pool:
         moment = pool.submit(Moment.of, store)
         model = load()
-    return Searcher(store, model, Calibration.of(model), moment=moment.result())
+    return Searcher(store, model, Calibration.of(model), matcher, moment.result())
 
 
 class Searcher:
@@ -135,7 +130,7 @@ class Searcher:
         store: Store,
         model: Encoder,
         calibration: Calibration | None = None,
-        matcher: Callable[[np.ndarray], Matcher] = ExactMatcher,
+        matcher: Callable[[Moment], Matcher] = exactly,
         moment: Moment | None = None,
     ):
         self.store, self.model, self.calibration = store, model, calibration
@@ -168,21 +163,23 @@ class Searcher:
         hits = self._ranked(loaded, vector, query, allowed, passed, calibration)
         best = hits[0].relevance if hits else None
         cutoff = calibration.cutoff if calibration and query.cut else None
+        nearest = []
         if cutoff is not None:
-            hits = [hit for hit in hits if hit.relevance is not None and hit.relevance >= cutoff]
-        return Result(hits, len(loaded.ids), searched, best, cutoff, note)
+            fit = [hit for hit in hits if hit.relevance is not None and hit.relevance >= cutoff]
+            hits, nearest = fit, [] if fit else hits[:NEAREST]
+        return Result(hits, len(loaded.ids), searched, best, cutoff, note, nearest)
 
     def _load(self, moment: Moment | None) -> _Loaded:
-        made_by, changes, ids, vectors = moment or Moment.of(self.store)
-        mine = Fingerprint.of(self.model)
+        moment = moment or Moment.of(self.store)
+        made_by, mine = moment.model, Fingerprint.of(self.model)
         if made_by is not None and not made_by.same(mine):
             raise ModelError(
                 f"{self.store.path}: its vectors are by {made_by}, and {mine} cannot search them; "
                 "name the model it was indexed with, or index it again with --rebuild"
             )
-        if len(ids) == 0:
-            vectors = np.zeros((0, self.model.embed_dim), np.float32)
-        return _Loaded(changes, ids, vectors, self._matcher(vectors))
+        if len(moment.ids) == 0:
+            moment = moment._replace(vectors=np.zeros((0, mine.embed_dim), np.float32))
+        return _Loaded(moment.changes, moment.ids, moment.vectors, self._matcher(moment))
 
     def _why_unknown(self, query: Query) -> str:
         if self.calibration is None:

@@ -6,20 +6,27 @@ from pairlight.search.names import shown
 from pairlight.search.records import Hit
 from pairlight.search.searcher import Result
 
+_ROW = "{:>3}  {:>6}  {:>9}  {:<10}  {:<5}  {}"
+
 
 def print_result(result: Result, stream: TextIO) -> None:
     """Print hits to a terminal as a table, elsewhere one a line: tabs between the columns.
 
-    Names are escaped (see `names.shown`): a file's name can neither forge lines nor steer the
-    terminal.
+    Where nothing matches, the nearest are shown as such; in a pipe each such line begins with
+    `nearest`. Names are escaped (see `names.shown`): a file's name can neither forge lines nor
+    steer the terminal.
     """
+    hits = result.hits or result.nearest
     if not result.hits:
         print(nothing(result), file=stream)
-    elif stream.isatty():
-        _table(result.hits, stream)
-    else:
-        for hit in result.hits:
-            print("\t".join(_cells(hit)), file=stream)
+    if not hits:
+        return
+    if stream.isatty():
+        _table(hits, stream)
+        return
+    mark = () if result.hits else ("nearest",)
+    for hit in hits:
+        print("\t".join((*mark, *_cells(hit))), file=stream)
 
 
 def nothing(result: Result) -> str:
@@ -29,7 +36,7 @@ def nothing(result: Result) -> str:
     if result.searched == 0:
         return "no photo passes the filters"
     best = f" (the best has relevance {result.best:.0%})" if result.best is not None else ""
-    return f"nothing matches{best}; --all shows the nearest"
+    return f"nothing matches well{best}; the nearest:" if result.nearest else "nothing matches"
 
 
 def _cells(hit: Hit) -> tuple[str, str, str, str, str]:
@@ -39,18 +46,8 @@ def _cells(hit: Hit) -> tuple[str, str, str, str, str]:
 
 
 def _table(hits: list[Hit], stream: TextIO) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("", "score", "relevance"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("taken", no_wrap=True)
-    table.add_column("alike", no_wrap=True)
-    table.add_column("photo", overflow="fold")
-    for place, hit in enumerate(hits, 1):
-        # Text, not str: square brackets in a name are no markup.
-        table.add_row(str(place), *map(Text, _cells(hit)))
-    Console(file=stream).print(table)
+    # A path comes last and is never broken: the terminal wraps it, and it is copied whole.
+    rows = [("", "score", "relevance", "taken", "alike", "photo")]
+    rows += [(str(place), *_cells(hit)) for place, hit in enumerate(hits, 1)]
+    for row in rows:
+        print(_ROW.format(*row), file=stream)

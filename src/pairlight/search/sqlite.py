@@ -112,6 +112,9 @@ class SqliteStore:
     def count(self) -> int:
         return self._rows("SELECT count(*) FROM photos")[0][0]
 
+    def distinct(self) -> int:
+        return self._rows("SELECT count(DISTINCT content) FROM photos")[0][0]
+
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         with self._turn, told(self.path), self._snapshot() as run:
             found = run(f"SELECT id, embed_dim FROM models WHERE {_ACTIVE}").fetchone()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -62,6 +62,10 @@ class Store(Protocol):
         """Return how many photos there are."""
         ...
 
+    def distinct(self) -> int:
+        """Return how many photos differ: files with the same bytes are one."""
+        ...
+
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return content ids (n,) int64 and vectors (n, d) float32 of the active model.
 
@@ -104,6 +108,25 @@ class Store(Protocol):
     ) -> None:
         """End a whole run in one step: drop photos `gone`, note roots, mounts and skipped."""
         ...
+
+
+class Moment(NamedTuple):
+    """What a store held at one moment: `ids` (n,) of contents and their `vectors` (n, d)."""
+
+    model: Fingerprint | None
+    changes: int
+    ids: np.ndarray
+    vectors: np.ndarray
+
+    @classmethod
+    def of(cls, store: Store) -> "Moment":
+        """Return what `store` holds now."""
+        while True:
+            # Read before the vectors: a change in between is then noticed by the next refresh.
+            model, changes = store.model(), store.changes()
+            ids, vectors = store.vectors()
+            if store.model() == model:  # else a rebuild was completed just now
+                return cls(model, changes, ids, vectors)
 
 
 def open_store(name: str, write: bool = False) -> Store:

@@ -13,6 +13,7 @@ from typing import IO, cast
 import numpy as np
 
 from pairlight.errors import ConfigError, DataError, ModelError, PairlightError
+from pairlight.search.approximate_file import chooser
 from pairlight.search.calibration import Calibration
 from pairlight.search.names import glob_pattern, inside, shown, slashes
 from pairlight.search.records import Encoder, Filters, Hit, Stored
@@ -36,7 +37,10 @@ class Library:
         self.store, self.model = store, model
         self._roots = store.roots()
         self._inside = _Inside(store, self)
-        self._searcher = _LiveSearcher(cast(Store, self._inside), model, Calibration.of(model))
+        matcher = chooser(store.path, LOG.warning)
+        self._searcher = _LiveSearcher(
+            cast(Store, self._inside), model, Calibration.of(model), matcher
+        )
         self._pause_until = 0.0
 
     @property

@@ -73,7 +73,8 @@ def _service(request: Request) -> Service:
 
 def _told(library: Library, found: Result, response: Response) -> dict:
     response.headers["Cache-Control"] = "no-store"
-    return {**vars(found), "hits": [library.hit(hit) for hit in found.hits]}
+    lists = {"hits": found.hits, "nearest": found.nearest}
+    return {**vars(found), **{key: [library.hit(hit) for hit in lists[key]] for key in lists}}
 
 
 @router.get(

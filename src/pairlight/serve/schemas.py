@@ -114,6 +114,9 @@ class Answer(BaseModel):
     cutoff: float | None = Field(description="Relevance below which hits were left out.")
     note: str = Field(description="Why relevance is not known; empty where it is.", examples=[""])
     hits: list[FoundPhoto]
+    nearest: list[FoundPhoto] = Field(
+        description="Where the cutoff leaves no hit, the first few that it took away."
+    )
 
 
 class ModelFacts(BaseModel):

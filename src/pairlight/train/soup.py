@@ -10,8 +10,8 @@ import torch
 from pairlight.data.manifest import read_split
 from pairlight.embed import pick_device
 from pairlight.errors import ConfigError, DataError, ModelError
+from pairlight.files import sha256_of
 from pairlight.models.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
-from pairlight.models.weights import sha256_of
 from pairlight.output import Output
 from pairlight.train.validate import validate
 

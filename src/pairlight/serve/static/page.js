@@ -19,10 +19,10 @@ const WORDS = {
     found_like: (n, name) => `${n} like ${name}, the most alike first`,
     unknown_text: "How likely they show this is not known: this model has no calibration. The best come first.",
     all_note: "Everything is shown, also what hardly fits.",
-    nothing: "Nothing matches", nothing_like: "There is nothing like it",
-    nothing_best: (percent) => `The nearest photo fits with a probability of ${percent}. Other words may help.`,
+    nothing: "Nothing matches well", nothing_like: "There is nothing like it",
+    nothing_best: (percent) => `The nearest photo fits with a probability of ${percent}. Other words may help. Below are the nearest.`,
     nothing_store: "There are no other photos in the store.",
-    nearest: "Show the nearest anyway", failed: "That did not work", again: "Try again",
+    nearest: "Show more that hardly fit", failed: "That did not work", again: "Try again",
     offline: "The server does not answer. Is pairlight serve still running?",
     large: (limit) => `This file is too large; up to ${limit} MB can be sent.`,
     not_image: "This is not an image file.", more: "Show more", rest: "Show also what hardly fits", like: "More like this",
@@ -49,9 +49,9 @@ const WORDS = {
     found_like: (n, name) => `与 ${name} 相似：${n}，最相似的在前`,
     unknown_text: "此模型没有校准，无法给出符合的概率。最符合的在前。",
     all_note: "已显示全部结果，包括不太符合的。",
-    nothing: "没有符合的照片", nothing_like: "没有相似的照片",
-    nothing_best: (percent) => `最接近的一张，符合的概率只有 ${percent}。换个说法试试。`,
-    nothing_store: "库里没有其他照片。", nearest: "仍然显示最接近的",
+    nothing: "没有很符合的照片", nothing_like: "没有相似的照片",
+    nothing_best: (percent) => `最接近的一张，符合的概率只有 ${percent}。换个说法试试。下面是最接近的几张。`,
+    nothing_store: "库里没有其他照片。", nearest: "显示更多不太符合的",
     failed: "出错了", again: "重试", offline: "服务器没有响应。pairlight serve 还在运行吗？",
     large: (limit) => `文件太大，最多 ${limit} MB。`, not_image: "这不是图片文件。",
     more: "显示更多", rest: "也显示不太符合的", like: "找相似", close: "关闭", previous: "上一张", next: "下一张",
@@ -227,7 +227,7 @@ function show() {
   else if (failed) tell("");
   else if (!hits.length) showNothing();
   else showFound(hits);
-  showCards(hits);
+  showCards(hits.length ? hits : result?.nearest || []);
   if (viewed) view(viewed.index);
 }
 
@@ -261,7 +261,7 @@ function showNothing() {
   $("nothing-title").textContent = say(words ? "nothing" : "nothing_like");
   $("nothing-text").textContent =
     words && most !== null ? say("nothing_best", percent(most)) : say("nothing_store");
-  $("nearest").hidden = most === null || asked.all;
+  $("nearest").hidden = result.nearest.length === 0 || result.searched <= result.nearest.length;
 }
 
 function showFound(hits) {

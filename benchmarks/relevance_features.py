@@ -1,0 +1,128 @@
+"""Measures which features of a query would make relevance better, on photos left out of the fit.
+
+python benchmarks/relevance_features.py --model pretrained --manifest flickr8k.jsonl [--split val]
+
+Hits with known truth are made of captioned photos as for the calibration (search/relevance.py). A
+logistic regression is fitted on three quarters of the photos and measured on the others, four times
+over: log loss, false alarms and kept hits at the cutoff 0.5, and kept hits when 5 % of the captions
+of absent photos find something. Nothing here sees the queries of relevance.py.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from relevance import embed
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import pairlight
+from pairlight.search.relevance import COVERED, UNCOVERED, coverage
+
+FOLDS, ROUNDS, QUERIES, HITS = 4, 3, 400, 5
+SIZES = (20, 35, 50, 100, 200, 500)
+SMALL = 50  # Alarms and kept hits are counted in collections of at most this many photos.
+BASE = ["score", "log_count"]
+SETS = {
+    "nothing else": [],
+    "distance from the mean, in deviations": ["z"],
+    "mean of all scores": ["mean"],
+    "mean and deviation": ["mean", "std"],
+    "lead over the next best": ["lead"],
+    "lead over the ten next": ["lead_ten"],
+    "likeness to the nearest captions of others": ["texts"],
+    "all of these": ["z", "mean", "std", "lead", "lead_ten", "texts"],
+}
+
+
+def features(row, top, nearest_texts):
+    """Features of the hits `top` of one query, whose scores over a collection are `row`."""
+    ordered = -np.sort(-row)
+    score, many = row[top], np.ones(len(top))
+    best_other = np.where(np.arange(len(top)) == 0, ordered[1], ordered[0])
+    return {
+        "score": score,
+        "log_count": np.log(len(row)) * many,
+        "z": (score - row.mean()) / row.std(),
+        "mean": row.mean() * many,
+        "std": row.std() * many,
+        "lead": score - best_other,
+        "lead_ten": score - ordered[1:11].mean(),
+        "texts": nearest_texts * many,
+    }
+
+
+def collect(held, cover, pool, rng):
+    """Features, truth and kind (present, place, photos) of hits in collections out of `pool`."""
+    images, texts, owner, _ = held
+    scores = texts @ images.T
+    inside = np.isin(owner, pool)
+    rows, right, kinds = [], [], []
+    for size in [size for size in SIZES for _ in range(ROUNDS) if size <= len(pool) // 2]:
+        chosen = rng.choice(pool, size, replace=False)
+        order = rng.permutation(np.flatnonzero(inside))
+        order = order[cover[order, owner[order]] > 0]
+        present = np.isin(owner[order], chosen)
+        absent = ~present & (cover[order][:, chosen].max(axis=1) < 0.5)
+        for there, queries in ((1, order[present]), (0, order[absent])):
+            for query in queries[: QUERIES // 2]:
+                row = scores[query, chosen]
+                top = np.argsort(-row)[:HITS]
+                others = texts[inside & (owner != owner[query])] @ texts[query]
+                near = np.partition(others, -10)[-10:].mean()
+                covered, own = cover[query, chosen[top]], chosen[top] == owner[query]
+                known = own | (covered >= COVERED) | (covered < UNCOVERED)
+                table = features(row, top, near)
+                rows.append({name: each[known] for name, each in table.items()})
+                right.append((own | (covered >= COVERED))[known])
+                place = np.arange(len(top))[known]
+                kinds.append([(there, at, size) for at in place])
+    table = {name: np.concatenate([each[name] for each in rows]) for name in rows[0]}
+    return table, np.concatenate(right), np.array([each for kind in kinds for each in kind])
+
+
+def measure(names, fitted_on, left_out):
+    """Log loss, alarms and kept at the cutoff, kept at 5 % alarms."""
+    table, right, _ = fitted_on
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=100, max_iter=2000))
+    model.fit(np.stack([table[name] for name in names], 1), right)
+    table, right, kinds = left_out
+    promised = model.predict_proba(np.stack([table[name] for name in names], 1))[:, 1]
+    loss = -np.log(np.where(right, promised, 1 - promised).clip(1e-9)).mean()
+    first = (kinds[:, 1] == 0) & (kinds[:, 2] <= SMALL)
+    alarms, kept = (
+        promised[first & (kinds[:, 0] == 0)],
+        promised[first & (kinds[:, 0] == 1) & right],
+    )
+    at_five = np.quantile(alarms, 0.95)
+    return loss, (alarms >= 0.5).mean(), (kept >= 0.5).mean(), (kept >= at_five).mean()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="pretrained")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    held = embed(pairlight.load(args.model), args.manifest, args.split)
+    cover = coverage(held[3], held[2], len(held[0]))
+    photos = np.random.default_rng(args.seed).permutation(len(held[0]))
+    folds = []
+    for number, fold in enumerate(np.array_split(photos, FOLDS)):
+        rng = np.random.default_rng([args.seed, number])
+        rest = np.setdiff1d(photos, fold)
+        folds.append((collect(held, cover, rest, rng), collect(held, cover, fold, rng)))
+    print("| features beside score and number of photos | log loss | alarms | kept | kept at 5 % |")
+    print("| --- " * 5 + "|")
+    for what, more in SETS.items():
+        found = np.array([measure(BASE + more, *fold) for fold in folds])
+        loss, alarms, kept, at_five = found.mean(axis=0)
+        off = found[:, 3].std(ddof=1) / FOLDS**0.5
+        print(f"| {what} | {loss:.4f} | {alarms:.1%} | {kept:.1%} | {at_five:.1%} ± {off:.1%} |",
+              flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
