@@ -20,7 +20,7 @@ GROUPS = [
     {"data", "models", "losses", "metrics", "runtime"},
     {"embed"},
     {"train", "plots", "export", "search"},
-    {"report", "serve"},
+    {"report", "serve", "doctor", "explain"},
     {"cli"},
     {"__main__"},
 ]

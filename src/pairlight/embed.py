@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from pairlight.errors import MissingDependency, ModelError
+from pairlight.files import sha256_of
 from pairlight.runtime.batches import IMAGE_THREADS as IMAGE_THREADS
 from pairlight.runtime.batches import Track, pixel_batches, text_batches
 from pairlight.threads import untracked
@@ -104,7 +105,6 @@ def _exported(path: Path, device: str) -> Encoder:
 def _checkpoint(path: Path, device: str) -> Encoder:
     try:
         from pairlight.models.checkpoint import load_checkpoint
-        from pairlight.models.weights import sha256_of
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"{error.name} is not installed; checkpoints need: pip install 'pairlight[train]'"
@@ -199,6 +199,7 @@ def embed_photos(model: Encoder, photos: Sequence[Photo], track: Track | None = 
         paths=tuple(photo.image for photo in chosen),
         seconds={"images": middle - start, "texts": end - middle},
         skipped=tuple(photos[row].image_id for row in sorted(bad)),
+        categories=tuple(photo.category for photo in chosen),
     )
 
 

@@ -1,6 +1,7 @@
 """Carries messages, progress bars and JSON results to where the user wants them."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ if TYPE_CHECKING:  # rich takes longer to import than a search takes
     from rich.progress import Progress
 
 T = TypeVar("T")
+# Lists of numbers stay on one line; text holds no raw newline, so none of it can match.
+_NUMBERS = re.compile(r"\[\n[\s\d.,eE+-]+\]")
 
 
 class Output:
@@ -38,6 +41,7 @@ class Output:
         if self.json_to is None:
             return
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        text = _NUMBERS.sub(lambda found: "[" + " ".join(found[0][1:-1].split()) + "]", text)
         if self.json_to == "-":
             print(text)
         else:

@@ -31,7 +31,8 @@ class Photo:
     """One line of a manifest: an image that was opened, and its cleaned captions.
 
     `width` and `height` are in pixels after EXIF rotation; `sha256` is of the file's bytes;
-    `image` is an absolute path (a manifest stores it relative to itself where it can).
+    `image` is an absolute path (a manifest stores it relative to itself where it can);
+    `category` is a name of the user's own, to break results down by.
     """
 
     image_id: str
@@ -41,6 +42,7 @@ class Photo:
     height: int
     sha256: str
     split: str | None = None
+    category: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Embeddings:
 
     `images` (n, d) and `texts` (m, d) float32, rows of unit length;
     `owner` (m,) int64: `texts[j]` describes `images[owner[j]]`.
-    `seconds` holds how long each side took; `skipped` the ids of images that would not open.
+    `seconds` holds how long each side took; `skipped` the ids of images that would not open;
+    `categories` is empty or as long as `images`, with None for an image that has none.
     """
 
     images: np.ndarray
@@ -76,6 +79,7 @@ class Embeddings:
     paths: tuple[Path, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    categories: tuple[str | None, ...] = ()
 
 
 # A JSON object as read from a file: its values are whatever the file held.

@@ -1,5 +1,6 @@
 """Tests the commands that draw pictures and that walk through the bundled sample."""
 
+import dataclasses
 import json
 import shutil
 
@@ -12,7 +13,9 @@ from pairlight.cli.main import app, run
 from pairlight.data.manifest import read_manifest, write_manifest
 from pairlight.errors import ConfigError, DataError
 from pairlight.plots.pictures import draw_pictures, file_name
+from pairlight.plots.study import make_study
 from pairlight.recipes import load_recipe
+from pairlight.sample import sample_dir
 from pairlight.types import Embeddings
 
 
@@ -32,7 +35,17 @@ def embeddings_of(photos):
     captions = tuple(text for photo in photos for text in photo.captions)
     owner = np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos])
     paths = tuple(photo.image for photo in photos)
-    return Embeddings(images, Words().encode_texts(captions), owner, (), captions, paths)
+    ids = tuple(photo.image_id for photo in photos)
+    return Embeddings(images, Words().encode_texts(captions), owner, ids, captions, paths)
+
+
+def draw(embeddings, out, queries, top=5):
+    return draw_pictures(make_study(Words(), embeddings, queries, top), out, top)  # type: ignore[arg-type]
+
+
+# Every picture but the search results, in the order they are drawn.
+BEFORE = ["tsne.png", "similarity_matrix.png", "captions.png"]
+AFTER = ["histograms.png", "failures_i2t.png", "failures_t2i.png"]
 
 
 @pytest.mark.parametrize(
@@ -61,9 +74,9 @@ def test_two_queries_of_one_name_get_numbers():
 
 def test_pictures_of_a_split(sample_manifest, tmp_path):
     embeddings = embeddings_of(read_manifest(sample_manifest, "test"))
-    done = draw_pictures(Words(), embeddings, tmp_path, ["a cat", "a cat!", "a cat"], top=2)  # type: ignore[arg-type]
-    names = ["tsne", "similarity_matrix", "captions", "results_a_cat", "results_a_cat_2"]
-    assert [path.name for path in done.files] == [f"{name}.png" for name in names]
+    done = draw(embeddings, tmp_path, ["a cat", "a cat!", "a cat"], top=2)
+    names = [*BEFORE, "results_a_cat.png", "results_a_cat_2.png", *AFTER]
+    assert [path.name for path in done.files] == names
     assert sorted(tmp_path.iterdir()) == sorted(done.files)
     assert done.notes == []
 
@@ -76,42 +89,105 @@ def test_one_image_alone_draws(sample_manifest, tmp_path, captions):
         embeddings.images,
         embeddings.texts[:captions],
         embeddings.owner[:captions],
-        (),
+        embeddings.image_ids,
         embeddings.captions[:captions],
         embeddings.paths,
     )
-    done = draw_pictures(Words(), cut, tmp_path, ["a cat"])  # type: ignore[arg-type]
-    names = {path.stem for path in done.files}
-    assert names - {"tsne"} == {"similarity_matrix", "captions", "results_a_cat"}
-    assert ("tsne" in names) == (captions == 5)
+    done = draw(cut, tmp_path, ["a cat"])
+    names = {path.name for path in done.files}
+    assert names - {"tsne.png"} == {*BEFORE[1:], "results_a_cat.png", *AFTER}
+    assert ("tsne.png" in names) == (captions == 5)
     assert len(done.notes) == (captions == 1)  # that t-SNE has too few points is said
 
 
 def test_nothing_to_draw_and_empty_queries_are_errors(sample_manifest, tmp_path):
     embeddings = embeddings_of(read_manifest(sample_manifest, "test"))
     with pytest.raises(ConfigError, match="empty --query"):
-        draw_pictures(Words(), embeddings, tmp_path, ["a cat", " "])  # type: ignore[arg-type]
+        draw(embeddings, tmp_path, ["a cat", " "])
     with pytest.raises(DataError, match="nothing to draw"):
-        draw_pictures(Words(), embeddings_of([]), tmp_path, ["a cat"])  # type: ignore[arg-type]
+        draw(embeddings_of([]), tmp_path, ["a cat"])
+    broken = embeddings_of(read_manifest(sample_manifest, "test"))
+    broken.texts[2, 0] = np.nan
+    with pytest.raises(DataError, match="NaN"):
+        draw(broken, tmp_path, ["a cat"])
     assert not list(tmp_path.iterdir())
+
+
+def test_queries_in_any_script_draw(sample_manifest, tmp_path):
+    embeddings = embeddings_of(read_manifest(sample_manifest, "test"))
+    done = draw(embeddings, tmp_path, ["一只狗 🐕", "שלום", "\U00012000\U00012001 cuneiform"])
+    assert len(done.files) == len(set(done.files)) == 9
+    for path in done.files:
+        with Image.open(path) as image:
+            image.load()
 
 
 def test_visualize(tiny_checkpoint, sample_manifest, tmp_path, capsys):
     out = tmp_path / "pictures"
     arguments = ["visualize", "--model", str(tiny_checkpoint), "--manifest", str(sample_manifest)]
     arguments += ["--split", "test", "--out", str(out), "--query", "a red bus", "--json", "-"]
-    assert run(app, arguments) == 0
-    captured = capsys.readouterr()
-    result = json.loads(captured.out)
+    results = []
+    for _ in range(2):
+        assert run(app, arguments) == 0
+        captured = capsys.readouterr()
+        results.append(json.loads(captured.out))
+        for file in results[-1]["files"]:
+            assert f"wrote {file}" in captured.err
+    first, second = results
     photos = read_manifest(sample_manifest, "test")
-    assert result["images"] == len(photos)
-    assert result["captions"] == sum(len(photo.captions) for photo in photos)
-    names = ["tsne.png", "similarity_matrix.png", "captions.png", "results_a_red_bus.png"]
-    assert result["files"] == [str(out / name) for name in names]
+    assert first["images"] == len(photos)
+    assert first["captions"] == sum(len(photo.captions) for photo in photos)
+    names = [*BEFORE, "results_a_red_bus.png", *AFTER]
+    assert first["files"] == [str(out / name) for name in [*names, "report.html"]]
+    assert first["report"] == str(out / "report.html")
     for name in names:
         with Image.open(out / name) as image:
             image.load()
-        assert f"wrote {out / name}" in captured.err
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert "From training_history_16.pth" in text and "“a red bus”" in text
+    # What the model computed once is kept, and used only for what it is of.
+    assert (first["cached"], second["cached"]) == (False, True)
+    assert {**first, "cached": True} == second
+    assert run(app, [*arguments, "--split", "val"]) == 0
+    assert json.loads(capsys.readouterr().out)["cached"] is False
+
+
+def test_visualize_without_a_report_and_with_a_cache_elsewhere(
+    tiny_checkpoint, sample_manifest, tmp_path, capsys
+):
+    out, cache = tmp_path / "pictures", tmp_path / "kept"
+    arguments = ["visualize", "--model", str(tiny_checkpoint), "--manifest", str(sample_manifest)]
+    arguments += ["--out", str(out), "--no-report", "--cache", str(cache), "--json", "-"]
+    assert run(app, [*arguments, "--quiet"]) == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert captured.err == "" and result["report"] is None
+    assert sorted(result["files"]) == sorted(str(path) for path in out.iterdir())
+    assert all(name.endswith(".png") for name in result["files"])
+    assert [path.suffix for path in cache.iterdir()] == [".npz"]
+
+
+def test_photos_that_moved_after_they_were_embedded(
+    tiny_checkpoint, sample_manifest, tmp_path, capsys
+):
+    photos = [dataclasses.replace(p, image=tmp_path / p.image.name)
+              for p in read_manifest(sample_manifest, "test")]  # fmt: skip
+    for photo in photos:
+        shutil.copy(sample_dir() / "images" / photo.image.name, photo.image)
+    write_manifest(tmp_path / "m.jsonl", photos)
+    arguments = ["visualize", "--model", str(tiny_checkpoint), "--json", "-"]
+    arguments += ["--manifest", str(tmp_path / "m.jsonl"), "--out", str(tmp_path / "pictures")]
+    assert run(app, arguments) == 0
+    capsys.readouterr()
+    photos[0].image.unlink()
+    assert run(app, arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["cached"] and result["images"] == len(photos) and result["skipped"] == []
+    assert any("1 photo could not be read" in note for note in result["notes"])
+    for photo in photos[1:]:
+        photo.image.unlink()
+    assert run(app, arguments) == 2
+    assert "if the photos were moved" in capsys.readouterr().err
 
 
 def test_visualize_skips_an_unreadable_photo(tiny_checkpoint, sample_manifest, tmp_path, capsys):
@@ -182,9 +258,11 @@ def test_demo_from_photos_to_pictures(tmp_path, capsys):
     assert result["evaluation"]["t2i"]["R@1"] > result["evaluation"]["chance"]["t2i"]["R@1"]
     for command in ("prepare", "split", "train", "evaluate", "visualize"):
         assert f"$ pairlight {command} --" in captured.err
+    assert (out / "visualization" / "report.html").is_file()
     for path in result["pictures"]:
-        with Image.open(path) as image:
-            image.load()
+        if path.endswith(".png"):
+            with Image.open(path) as image:
+                image.load()
     # The commands it printed can be run again as they stand, the training aside.
     line = next(x for x in captured.err.splitlines() if x.startswith("$ pairlight split"))
     assert "'" in line  # the folder's name has a space

@@ -12,7 +12,7 @@ from PIL import Image
 
 import pairlight.embed
 from pairlight.cli.main import app, run
-from pairlight.data.manifest import write_manifest
+from pairlight.data.manifest import read_manifest, write_manifest
 from pairlight.errors import DataError
 from pairlight.imaging import open_image
 from pairlight.types import Embeddings, Photo
@@ -44,6 +44,7 @@ def fake_embed(model, photos, track=None):
         owner=owner,
         image_ids=tuple(photo.image_id for photo in kept),
         captions=tuple(text for photo in kept for text in photo.captions),
+        categories=tuple(photo.category for photo in kept),
         seconds={"images": 0.5, "texts": 0.25},
         skipped=tuple(photo.image_id for photo in photos if photo not in kept),
     )
@@ -175,6 +176,70 @@ def test_folder_and_captions_in_place_of_a_manifest(fake_model, captions_file, t
     assert sorted(tmp_path.iterdir()) == before  # nothing is written beside the photos
     assert evaluate(*words, "--split", "test", "--quiet") == 2
     assert "no photo of split 'test'" in only_line(capsys)
+
+
+def test_protocols_and_analysis_reach_the_json(fake_model, manifest, tmp_path, capsys):
+    words = ("--manifest", manifest, "--split", "all", "--json", tmp_path / "r.json")
+    assert evaluate(*words, "--protocol", "random:10x3,folds:7", "--protocol", "random:12") == 0
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert list(result["protocols"]) == ["random:10x3", "folds:7", "random:12"]
+    assert result["protocols"]["folds:7"]["left_over"] == 2
+    assert len(result["analysis"]["similarity"]["edges"]) == 41
+    assert result["queries"]["image_ids"] == [f"{n:02}" for n in range(30)]
+    assert len(result["queries"]["t2i_ranks"]) == 60
+    out = capsys.readouterr().out
+    assert "10 random images at a time, mean of 3 draws, seed 0" in out
+    assert "how images and captions align" in out
+    assert evaluate(*words, "--no-analysis") == 0
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert "analysis" not in result and "protocols" not in result and "queries" in result
+    assert "align" not in capsys.readouterr().out.replace("alignment", "")
+
+
+def test_categories_of_the_manifest_are_measured(fake_model, photos, tmp_path, capsys):
+    path = tmp_path / "named.jsonl"
+    kinds = ("warm", "cold", 7, None, ["no", "name"])
+    write_manifest(path, photos)
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for n, record in enumerate(records):
+        if kinds[n % 5] is not None:
+            record["category"] = kinds[n % 5]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert evaluate("--manifest", path, "--split", "all", "--json", "-") == 0
+    found = json.loads(capsys.readouterr().out)["analysis"]["by_category"]
+    assert [(each["category"], each["images"]) for each in found] == [
+        ("7", 6), ("cold", 6), ("warm", 6),
+    ]  # fmt: skip
+    assert {each["source"] for each in found} == {"manifest"}
+    # What was read is written again.
+    write_manifest(path, read_manifest(path))
+    assert [photo.category for photo in read_manifest(path)][:5] == ["warm", "cold", "7"] + [
+        None
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("5fold", "--protocol '5fold' is none; use full, random:N"),
+        ("random:31", "split all has only 30 images; ask for 30 or fewer"),
+        ("folds:1", "at least 2 images"),
+    ],
+)
+def test_a_bad_protocol_is_told_before_the_work(
+    fake_model, manifest, monkeypatch, capsys, name, problem
+):
+    monkeypatch.setattr(pairlight.embed, "embed_photos", None)
+    assert evaluate("--manifest", manifest, "--split", "all", "--protocol", name) == 2
+    assert problem in only_line(capsys)
+
+
+def test_a_gallery_that_unreadable_photos_leave_unfilled(fake_model, manifest, tmp_path, capsys):
+    (tmp_path / "25.png").write_bytes(b"")
+    assert evaluate("--manifest", manifest, "--protocol", "random:6", "--json", "-") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["protocols"] == {"random:6": None}
+    assert "protocol random:6: not measured" in err
 
 
 @pytest.mark.parametrize(

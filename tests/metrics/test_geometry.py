@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pairlight.metrics.geometry import alignment, modality_gap, uniformity
+from pairlight.metrics.geometry import alignment, gap, modality_gap, uniformity
+from pairlight.metrics.retrieval import ranks, recall_at_k
 
 
 def unit(seed, n, d):
@@ -62,3 +63,50 @@ def test_modality_gap_is_the_distance_of_the_means():
     assert modality_gap(images, texts) == pytest.approx(math.sqrt((gap**2).sum()), rel=1e-9)
     assert modality_gap(images, images) == 0
     assert modality_gap(images[:1], -images[:1]) == pytest.approx(2)
+
+
+def test_gap_equals_the_slow_twin():
+    images, texts = unit(9, 12, 6), unit(10, 40, 6)
+    owner = np.random.default_rng(11).integers(12, size=40)
+    found = gap(images, texts, owner)
+    x = sum(row.astype(float) for row in images) / 12
+    y = sum(row.astype(float) for row in texts) / 40
+    assert found["distance"] == pytest.approx(math.dist(x, y))
+    assert found["distance"] == pytest.approx(modality_gap(images, texts))
+    assert found["centroid_cosine"] == pytest.approx(
+        sum(x * y) / math.hypot(*x) / math.hypot(*y), abs=1e-6
+    )
+    along = whole = 0.0
+    for j in range(40):
+        apart = images[owner[j]].astype(float) - texts[j]
+        along += (apart @ (x - y) / math.dist(x, y)) ** 2
+        whole += apart @ apart
+    assert found["direction_share"] == pytest.approx(along / whole, rel=1e-5)
+    closed = [
+        np.array([(r - c) / math.dist(r, c) for r in s]) for s, c in ((images, x), (texts, y))
+    ]
+    i2t, t2i = ranks(closed[0].astype(np.float32), closed[1].astype(np.float32), owner)
+    assert found["closed"]["i2t_R@1"] == pytest.approx(recall_at_k(i2t, 1))
+    assert found["closed"]["t2i_R@1"] == pytest.approx(recall_at_k(t2i, 1))
+    rsum = sum(recall_at_k(side, k) for side in (i2t, t2i) for k in (1, 5, 10))
+    assert found["closed"]["rsum"] == pytest.approx(rsum)
+
+
+def test_a_planted_gap_is_all_there_is_between_pairs():
+    rows = unit(12, 50, 8).astype(float)
+    rows[:, 0] = 0
+    up, down = (rows / np.linalg.norm(rows, axis=1, keepdims=True) * 0.6 for _ in range(2))
+    up[:, 0], down[:, 0] = 0.8, -0.8  # a pair differs in its first coordinate and nowhere else
+    found = gap(up.astype(np.float32), down.astype(np.float32), np.arange(50))
+    assert found["distance"] == pytest.approx(1.6) and found["centroid_cosine"] < -0.9
+    assert found["direction_share"] == pytest.approx(1)
+    assert found["closed"] == {"rsum": 600, "i2t_R@1": 100, "t2i_R@1": 100}
+
+
+def test_no_gap_no_direction():
+    rows = unit(13, 20, 6)
+    found = gap(rows, rows, np.arange(20))
+    assert found["distance"] == 0 and found["direction_share"] is None
+    assert found["centroid_cosine"] == pytest.approx(1)
+    one = gap(rows[:1], rows[1:2], np.array([0]))
+    assert one["closed"] is None and one["direction_share"] == pytest.approx(1)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pairlight.errors import DataError
-from pairlight.metrics.report import chance, evaluate_embeddings, format_report, info_nce
+from pairlight.metrics.protocols import chance, parse_protocols
+from pairlight.metrics.report import evaluate_embeddings, format_report, info_nce
 from pairlight.types import Embeddings
 
 
@@ -55,6 +56,7 @@ def test_has_the_promised_keys_and_plain_values():
     assert 0 < result["i2t"]["R@1"] < 100 and 1 < result["t2i"]["mean_rank"] < 75
     assert result["seconds"]["images"] == 1.5 and result["seconds"]["scoring"] > 0
     assert result["skipped"] == ["broken"]
+    assert result["queries"].pop("sha256") is None  # nobody said which photos these are
     assert {type(leaf) for leaf in flat(result)} <= {int, float, str}
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
@@ -131,7 +133,8 @@ def test_table_says_recalls_intervals_and_chance():
     text = format_report(result)
     low, high = result["ci95"]["t2i_R@1"]
     assert f"{result['t2i']['R@1']:.1f} [{low:.1f}, {high:.1f}] (0.5)" in text
-    assert "200 images, 1000 captions, split test" in text
+    assert "200 images, 1,000 captions, split test" in text
+    assert "ties count against the model" in text
     assert "4 images skipped, they would not open: a, b, c ..." in text
     want = (128 * math.log(128) + 72 * math.log(72)) / 200
     assert f"chance {want:.3f}" in text
@@ -158,3 +161,35 @@ def test_small_galleries_and_seen_photos_come_with_a_caution():
         assert words in format_report(evaluate_embeddings(found, 10.0, split))
     whole = format_report(evaluate_embeddings(Embeddings(rows, rows, np.arange(120)), 10.0, "test"))
     assert "note:" not in whole
+
+
+def test_protocols_stand_beside_the_whole_gallery():
+    embeddings = world()
+    plain = evaluate_embeddings(embeddings, 14.3, "test")
+    asked = parse_protocols(["random:60x3", "folds:151", "full"])
+    result = evaluate_embeddings(embeddings, 14.3, "test", protocols=asked)
+    assert list(result["protocols"]) == ["random:60x3", "folds:151", "full"]
+    assert result["protocols"]["full"]["rsum"] == pytest.approx(result["rsum"])
+    assert result["protocols"]["folds:151"] is None
+    assert {type(leaf) for leaf in flat(result["protocols"])} == {int, float, type(None)}
+    assert result["seconds"]["protocols"] > 0 and "protocols" not in plain["seconds"]
+    for key in ("i2t", "t2i", "rsum", "chance", "ci95", "protocol"):
+        assert result[key] == plain[key]
+    text = format_report(result)
+    found = result["protocols"]["random:60x3"]
+    low, high = found["ci95"]["i2t_R@5"]
+    cell = (
+        f"{found['i2t']['R@5']:.1f} [{low:.1f}, {high:.1f}] ({found['chance']['i2t']['R@5']:.1f})"
+    )
+    assert cell in text
+    assert "60 random images at a time, mean of 3 draws, seed 0; 300 captions" in text
+    assert "protocol folds:151: not measured" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_analysis_is_there_when_asked_for():
+    assert "analysis" not in evaluate_embeddings(world(), 14.3, "test")
+    result = evaluate_embeddings(world(), 14.3, "test", analysis=True)
+    assert result["analysis"]["rank_histogram"]["t2i"]["1"] > 0
+    assert "how images and captions align" in format_report(result)
+    assert list(result)[-1] == "queries" and len(result["queries"]["t2i_ranks"]) == 750

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from pairlight.errors import DataError
-from pairlight.plots.canvas import ORANGE
-from pairlight.plots.curves import plot_curves
+from pairlight.plots.canvas import BLUE, ORANGE
+from pairlight.plots.curves import plot_curves, temperature_limits
 
 
 def epoch(number, stage="heads", val=True, **changes):
@@ -65,3 +65,21 @@ def test_a_picture_replaces_the_old_one(tmp_path, drawn):
     plot_curves([epoch(1)], path)
     drawn(path)
     assert Image.open(path).size == (1440, 936)
+
+
+def test_a_small_drift_of_the_temperature_does_not_loom():
+    low, high = temperature_limits(0.0645, 0.0655)
+    assert (0.0655 - 0.0645) / (high - low) < 0.05
+    assert low < 0.0645 and high > 0.0655
+    low, high = temperature_limits(0.01, 0.07)  # a real fall fills the axis
+    assert (0.07 - 0.01) / (high - low) > 0.8
+    low, high = temperature_limits(0.05, 0.05)
+    assert low < 0.05 < high
+
+
+def test_a_rate_that_two_groups_share_shows_twice(tmp_path, drawn, has_color):
+    same = {"heads": 1e-3, "image": 1e-3, "text": 1e-4}
+    plot_curves([epoch(n, lr=same) for n in (1, 2, 3)], tmp_path / "curves.png")
+    pixels = drawn(tmp_path / "curves.png")
+    rates = pixels[pixels.shape[0] // 2 + 60 :, : pixels.shape[1] // 2]  # below the legend
+    assert has_color(rates, BLUE) > 200 and has_color(rates, ORANGE) > 200

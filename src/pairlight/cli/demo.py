@@ -65,7 +65,7 @@ def demo(
         _step(ctx, output, title, [str(word) for word in argv])
     evaluation = json.loads(results.read_text(encoding="utf-8"))
     drawn = json.loads((out / "pictures.json").read_text(encoding="utf-8"))["files"]
-    pictures = [str(out / "curves.png"), *drawn]
+    pictures = [str(out / "curves.png"), *(name for name in drawn if name.endswith(".png"))]
     seconds = time.perf_counter() - start
     output.say("\n" + summary(evaluation, out, seconds))
     output.json({"evaluation": evaluation, "pictures": pictures, "seconds": seconds})
@@ -120,7 +120,8 @@ def summary(evaluation: dict, out: Path, seconds: float) -> str:
             f"35 photos only show the way: one photo of {images} is {100 / images:.0f} points, so "
             "these numbers say that the steps work, not how good a model trained on thousands of "
             "photos is.",
-            f"Look at:   {out / 'curves.png'} and the pictures in {out / 'visualization'}",
+            f"Look at:   {out / 'visualization' / 'report.html'} in a browser, and the pictures "
+            "beside it",
             "Next:      pairlight prepare --images YOUR_PHOTOS --captions YOUR_CAPTIONS "
             "--out photos.jsonl",
         ]

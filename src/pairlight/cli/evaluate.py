@@ -29,16 +29,30 @@ def evaluate(
     captions: Annotated[
         Path | None, typer.Option(help="Captions of --images, in any format `prepare` reads.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals.")] = 0,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Measure smaller galleries too. random:810: 810 images drawn at random; "
+            "random:810x20: the mean of 20 such draws; folds:1000: the first 1,000 images, the "
+            "next 1,000 and so on, and the mean over them; full: the whole split. May be "
+            "repeated, or a list with commas.",
+        ),
+    ] = None,
+    analysis: Annotated[bool, typer.Option(help="Look into how images and captions align.")] = True,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the intervals and of random galleries.")
+    ] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     quiet: bool = QUIET,
     json_to: str = JSON,
 ) -> None:
     """Measure retrieval in both directions: recall with 95 % intervals beside the chance level.
 
-    Ranks every caption for each image and every image for each caption; also tells the loss and
-    how the embeddings lie (alignment, uniformity, modality gap). Ties count against the model.
-    Photos that do not open are skipped and counted.
+    Ranks every caption for each image and every image for each caption; also tells the loss, how
+    the embeddings lie (alignment, uniformity, modality gap), and what is found worst. Ties count
+    against the model. Photos that do not open are skipped and counted. `pairlight compare` takes
+    two files of --json.
 
     \b
     Examples:
@@ -48,13 +62,16 @@ def evaluate(
       pairlight evaluate --model checkpoints/best_model_256.pth --images photos \\
         --captions captions.csv --json -
       pairlight evaluate --model exported --manifest photos.jsonl
+      pairlight evaluate --model pretrained --manifest photos.jsonl --protocol random:810x20
     """
     from pairlight.data.doctor import plainly
     from pairlight.data.manifest import read_split
     from pairlight.embed import embed_photos, load_model
+    from pairlight.metrics.protocols import check_protocols, parse_protocols
     from pairlight.metrics.report import evaluate_embeddings, format_report
 
     check_sources(manifest, images, captions)
+    protocols = parse_protocols(protocol or [])
     output = Output(quiet, json_to)
     loaded = load_model(model, device)
     left_out: Json = {}
@@ -62,9 +79,12 @@ def evaluate(
         photos, split = read_split(manifest, split)
     else:
         photos, split, left_out = photos_of_folder(images, captions, split, output)  # type: ignore[arg-type]
+    check_protocols(protocols, len(photos), split)
     output.say(f"model {loaded.name}: measuring split {split}, {len(photos)} photos")
     embeddings = embed_photos(loaded, photos, output.track)
-    result = evaluate_embeddings(embeddings, loaded.logit_scale, split, seed)
+    result = evaluate_embeddings(
+        embeddings, loaded.logit_scale, split, seed, protocols=protocols, analysis=analysis
+    )
     output.say(format_report(result))
     for what, found in left_out.items():
         output.say(

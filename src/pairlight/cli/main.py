@@ -8,8 +8,11 @@ import typer
 
 from pairlight import __version__
 from pairlight.cli import (
+    compare,
     demo,
+    doctor,
     evaluate,
+    explain,
     export,
     index,
     prepare,
@@ -54,12 +57,15 @@ for module in (
     train,
     soup,
     evaluate,
+    compare,
     visualize,
     export,
     index,
     search,
     serve,
     demo,
+    doctor,
+    explain,
 ):
     name = module.__name__.rsplit(".", 1)[-1]
     app.command(name)(getattr(module, name))

@@ -49,7 +49,7 @@ def group_duplicates(
                 problems.append(str(grey))
         if greys:
             links += [(places[a], places[b]) for a, b in near_pairs(np.stack(greys))]
-    return _groups(len(photos), links), problems
+    return connected(len(photos), links), problems
 
 
 def near_pairs(greys: np.ndarray) -> Iterable[tuple[int, int]]:
@@ -88,7 +88,7 @@ def _bits(values: np.ndarray) -> np.ndarray:
     return np.unpackbits(values.reshape(-1, 1).view(np.uint8), axis=1).sum(axis=1)
 
 
-def _groups(count: int, links: Iterable[tuple[int, int]]) -> list[list[int]]:
+def connected(count: int, links: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Return the connected components of at least two (union-find, the least as the root)."""
     root = list(range(count))
 

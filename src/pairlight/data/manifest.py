@@ -101,6 +101,8 @@ def to_record(photo: Photo, folder: Path) -> Json:
     }
     if photo.split is not None:
         record["split"] = photo.split
+    if photo.category is not None:
+        record["category"] = photo.category
     return record
 
 
@@ -152,7 +154,14 @@ def _photo(raw: Json, folder: Path, where: str) -> Photo:
         height=raw["height"],
         sha256=raw["sha256"],
         split=split,
+        category=_category(raw.get("category")),
     )
+
+
+def _category(value: Any) -> str | None:
+    """Return a name or a number as a category; the key was free before, so the rest is let be."""
+    named = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value).strip() or None if named else None
 
 
 def _of_split(photos: list[Photo], split: str, path: Path) -> list[Photo]:

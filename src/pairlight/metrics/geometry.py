@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from pairlight.metrics import bootstrap, retrieval
+from pairlight.types import Json
+
 
 def alignment(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, chunk: int = 4096) -> float:
     """Return the mean squared distance between a caption and its image; 0 is best, 4 is worst.
@@ -52,3 +55,41 @@ def modality_gap(images: np.ndarray, texts: np.ndarray) -> float:
     """
     gap = images.mean(axis=0, dtype=np.float64) - texts.mean(axis=0, dtype=np.float64)
     return float(np.linalg.norm(gap))
+
+
+def gap(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> Json:
+    """Return what the modality gap is made of, and what retrieval would be without it.
+
+    `images` (n, d), `texts` (m, d), rows of unit length; `owner` (m,).
+
+    - `distance`: of the mean image to the mean caption, as `modality_gap`.
+    - `centroid_cosine`: of the two means; None when one of them is zero.
+    - `direction_share`: of the mean squared difference between a caption and its image, the share
+      along the line through the means; None without a gap.
+    - `closed`: rsum and R@1 when each side's mean is taken off and rows made unit length again;
+      None where a row is its side's mean, as in a split of one image.
+    """
+    x, y = images.mean(axis=0, dtype=np.float64), texts.mean(axis=0, dtype=np.float64)
+    distance = float(np.linalg.norm(x - y))
+    lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
+    share = None
+    if distance > 1e-7:  # less than what float32 rows can tell
+        direction = ((x - y) / distance).astype(np.float32)
+        along = (images @ direction)[owner] - texts @ direction
+        share = float(np.mean(np.square(along, dtype=np.float64))) / alignment(images, texts, owner)
+    return {
+        "distance": distance,
+        "centroid_cosine": float(x @ y) / lengths if lengths > 1e-14 else None,
+        "direction_share": share,
+        "closed": _closed((images - x).astype(np.float32), (texts - y).astype(np.float32), owner),
+    }
+
+
+def _closed(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> Json | None:
+    lengths = [np.linalg.norm(rows, axis=1, keepdims=True) for rows in (images, texts)]
+    if min(each.min() for each in lengths) < 1e-6:  # no direction is left, only rounding
+        return None
+    i2t, t2i = retrieval.ranks(images / lengths[0], texts / lengths[1], owner)
+    seven = bootstrap.recalls(bootstrap.hits(i2t, t2i, owner).sum(axis=0)).tolist()
+    found = dict(zip(bootstrap.NAMES, seven, strict=True))
+    return {name: found[name] for name in ("rsum", "i2t_R@1", "t2i_R@1")}

@@ -1,11 +1,15 @@
 """Gathers every number of an evaluation into one JSON object and a small table."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 from pairlight.errors import DataError
 from pairlight.metrics import bootstrap, geometry, retrieval
+from pairlight.metrics.analysis import analyse, describe
+from pairlight.metrics.protocols import Protocol, chance, in_words, measure, parse_protocols
+from pairlight.metrics.queries import query_record
 from pairlight.types import Embeddings, Json
 
 # Below this many images the intervals themselves can no longer be trusted.
@@ -15,14 +19,22 @@ RECALLS = ("R@1", "R@5", "R@10")
 
 
 def evaluate_embeddings(
-    embeddings: Embeddings, logit_scale: float, split: str, seed: int = 0, resamples: int = 1000
+    embeddings: Embeddings,
+    logit_scale: float,
+    split: str,
+    seed: int = 0,
+    resamples: int = 1000,
+    protocols: Sequence[Protocol] = (),
+    analysis: bool = False,
 ) -> Json:
     """Return all results of `evaluate --json` but `model`: plain numbers, ready for JSON.
 
     `logit_scale` is the inverse of the temperature; `split` is the name that the protocol keeps;
-    `seed` is of the bootstrap and of the uniformity sample. Recalls, chances and intervals are in
+    `seed` is of the bootstrap, of random galleries and of samples. `protocols` are measured beside
+    the whole gallery; `analysis` adds what `analyse` finds. Recalls, chances and intervals are in
     percent, times in seconds. What is undefined (uniformity of one row, time of embeddings that
-    were cached) is None. Raises `DataError` when a row is not finite or not of unit length.
+    were cached, a protocol with larger galleries than there are images) is None. Raises
+    `DataError` when a row is not finite or not of unit length.
     """
     start = time.perf_counter()
     images, texts, owner = embeddings.images, embeddings.texts, embeddings.owner
@@ -33,7 +45,7 @@ def evaluate_embeddings(
         )
     i2t, t2i = retrieval.ranks(images, texts, owner)
     sides = {"i2t": retrieval.summary(i2t), "t2i": retrieval.summary(t2i)}
-    return {
+    result = {
         "protocol": {
             "images": len(images),
             "captions": len(texts),
@@ -61,6 +73,18 @@ def evaluate_embeddings(
         },
         "skipped": list(embeddings.skipped),
     }
+    if protocols:
+        start = time.perf_counter()
+        result["protocols"] = {
+            each.name: measure(images, texts, owner, each, seed, resamples) for each in protocols
+        }
+        result["seconds"]["protocols"] = time.perf_counter() - start
+    if analysis:
+        start = time.perf_counter()
+        result["analysis"] = analyse(embeddings, seed, (i2t, t2i))
+        result["seconds"]["analysis"] = time.perf_counter() - start
+    # Last, as it is long: a person who opens the file sees the numbers first.
+    return {**result, "queries": query_record(embeddings, i2t, t2i)}
 
 
 def info_nce(
@@ -91,55 +115,71 @@ def info_nce(
     return total / (2 * len(captioned))
 
 
-def chance(owner: np.ndarray, images: int) -> dict[str, dict[str, float]]:
-    """Return the expected R@k, in percent, of a ranking drawn at random.
-
-    `owner` (m,) of the captions; `images` is the size of the gallery. An image with c of m captions
-    has none of them among k drawn with probability (m-c)/m * (m-c-1)/(m-1) * ... (k factors).
-    """
-    m = len(owner)
-    counts = np.bincount(owner, minlength=images)
-    wrong = m - counts[counts > 0].astype(np.float64)
-    found: dict[str, dict[str, float]] = {"i2t": {}, "t2i": {}}
-    for k in (1, 5, 10):
-        missed = np.ones_like(wrong)
-        for drawn in range(min(k, m)):
-            missed *= np.maximum(wrong - drawn, 0) / (m - drawn)
-        found["i2t"][f"R@{k}"] = float(100 * np.mean(1 - missed))
-        found["t2i"][f"R@{k}"] = 100 * min(k / images, 1.0)
-    return found
-
-
 def format_report(result: Json) -> str:
     """Return what a person reads of `evaluate_embeddings`: recalls, intervals, chance, geometry."""
     protocol = result["protocol"]
     low, high = result["ci95"]["rsum"]
     spread = ", ".join(f"{side} {_number(v)}" for side, v in result["uniformity"].items())
     lines = [
-        f"{protocol['images']} images, {protocol['captions']} captions, split {protocol['split']}; "
-        "percent [95 % interval] (chance)",
-        f"{'':14}{'image to text':>32}{'text to image':>32}",
-        *(
-            f"{name:14}" + _cell(result, "i2t", name) + _cell(result, "t2i", name)
-            for name in RECALLS
-        ),
-        *(
-            f"{name.replace('_', ' '):14}{result['i2t'][name]:32.1f}{result['t2i'][name]:32.1f}"
-            for name in ("median_rank", "mean_rank")
-        ),
+        f"{protocol['images']:,} images, {protocol['captions']:,} captions, "
+        f"split {protocol['split']}; percent [95 % interval] (chance)",
+        "every query searches the whole split; ties count against the model",
+        *_table(result),
         f"rsum {result['rsum']:.1f} [{low:.1f}, {high:.1f}]   loss {result['loss']:.3f} "
         f"(batches of {protocol['loss_batch']}, chance {_loss_chance(protocol):.3f})",
         f"alignment {result['alignment']:.3f}   uniformity {spread}   "
         f"modality gap {result['modality_gap']:.3f}",
         "seconds: " + ", ".join(f"{what} {_number(s, 2)}" for what, s in result["seconds"].items()),
     ]
+    for name, found in result.get("protocols", {}).items():
+        lines += _protocol(name, found)
+    if "analysis" in result:
+        told = describe(result["analysis"], protocol["images"], protocol["captions"])
+        lines += ["", "how images and captions align", *told]
+    if "protocols" in result or "analysis" in result:
+        lines.append("")
     lines += _cautions(protocol)
     if protocol["images_without_captions"]:
         lines.append(f"{protocol['images_without_captions']} images without captions: gallery only")
     if result["skipped"]:
         some = ", ".join(result["skipped"][:3]) + (" ..." if len(result["skipped"]) > 3 else "")
         lines.append(f"{len(result['skipped'])} images skipped, they would not open: {some}")
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip("\n")
+
+
+def _table(found: Json) -> list[str]:
+    """Return the lines of one gallery's recalls and ranks, in both directions."""
+    return [
+        f"{'':14}{'image to text':>32}{'text to image':>32}",
+        *(f"{name:14}{_cell(found, 'i2t', name)}{_cell(found, 't2i', name)}" for name in RECALLS),
+        *(
+            f"{name.replace('_', ' '):14}{found['i2t'][name]:32.1f}{found['t2i'][name]:32.1f}"
+            for name in ("median_rank", "mean_rank")
+        ),
+    ]
+
+
+def _protocol(name: str, found: Json | None) -> list[str]:
+    """Return the lines of one more protocol, spelled out."""
+    if found is None:
+        return ["", f"protocol {name}: not measured, fewer images than that could be opened"]
+    protocol = parse_protocols([name])[0]
+    low, high = found["ci95"]["rsum"]
+    spread = found["spread"]["rsum"]
+    rsum = f"rsum {found['rsum']:.1f} [{low:.1f}, {high:.1f}]"
+    if found["galleries"] > 1:
+        rsum += (
+            f"   galleries {spread['min']:.1f} to {spread['max']:.1f}, "
+            f"standard deviation {spread['std']:.1f}"
+        )
+    return [
+        "",
+        f"protocol {name}",
+        f"{in_words(protocol, found)}; {found['captions']:,.0f} captions",
+        *_table(found),
+        rsum,
+        "in a smaller gallery every recall is higher: compare only the same protocol",
+    ]
 
 
 def _cautions(protocol: Json) -> list[str]:

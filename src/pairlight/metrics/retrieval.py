@@ -35,7 +35,7 @@ def ranks(
     n, m = len(images), len(texts)
     own = np.concatenate(
         [
-            _dots(_rounded(images[owner[j : j + chunk]]), _rounded(texts[j : j + chunk]))
+            dots(rounded(images[owner[j : j + chunk]]), rounded(texts[j : j + chunk]))
             for j in range(0, m, chunk)
         ]
     )
@@ -47,9 +47,9 @@ def ranks(
     i2t = (own_at_best > 0) - own_at_best
     t2i = np.zeros(m, np.int64)
     for i in range(0, n, chunk):
-        rows = _rounded(images[i : i + chunk])
+        rows = rounded(images[i : i + chunk])
         for j in range(0, m, chunk):
-            columns = _rounded(texts[j : j + chunk])
+            columns = rounded(texts[j : j + chunk])
             scores = rows @ columns.T  # (images, captions) of this block
             i2t[i : i + chunk] += _count(scores, best[i : i + chunk, None], rows, columns, axis=1)
             t2i[j : j + chunk] += _count(scores, own[None, j : j + chunk], rows, columns, axis=0)
@@ -80,7 +80,7 @@ def _count(
         return _sum(exact >= bars, axis)
     r, c = np.divmod(unsure, scores.shape[1])
     at, bar = (r, bars[r, 0]) if axis == 1 else (c, bars[0, c])
-    reached = _dots(rows[r], columns[c]) >= bar
+    reached = dots(rows[r], columns[c]) >= bar
     return counts + np.bincount(at[reached], minlength=counts.size)
 
 
@@ -90,12 +90,12 @@ def _sum(mask: np.ndarray, axis: int) -> np.ndarray:
     return mask.view(np.uint8).sum(axis=axis, dtype=np.uint16).astype(np.int64)
 
 
-def _rounded(rows: np.ndarray) -> np.ndarray:
+def rounded(rows: np.ndarray) -> np.ndarray:
     """Round to the grid; each result is still a float32, as those above 1/4 are on it already."""
     return np.rint(rows.astype(np.float32) * np.float32(GRID)) / np.float32(GRID)
 
 
-def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the exact dot product of each row of `a` with the same row of `b`."""
     return np.einsum("ij,ij->i", a.astype(np.float64), b.astype(np.float64))
 
@@ -121,7 +121,7 @@ def check(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> np.ndarra
 
 
 def _check_rows(rows: np.ndarray, what: str, start: int) -> None:
-    length = np.sqrt(_dots(rows, rows))
+    length = np.sqrt(dots(rows, rows))
     for row in np.flatnonzero(~np.isfinite(length))[:1]:
         raise DataError(
             f"{what} embedding {start + row} holds NaN or infinity; the model is broken"

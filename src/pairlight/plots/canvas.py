@@ -16,7 +16,9 @@ from pairlight.plots.fonts import PLACEHOLDER, Lettering
 
 # Okabe & Ito's palette, told apart with any kind of colour vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-INK, FAINT = "#222222", "#8A8A8A"
+INK, FAINT = "#222222", "#6E6E6E"  # FAINT still reads on white: 5.1 to 1
+# The clusters' colours: Okabe & Ito's without yellow, which is lost on white, and with a grey.
+PALETTE = (BLUE, VERMILION, GREEN, "#CC79A7", ORANGE, "#56B4E9", "#5B3A9B", "#7A7A7A")
 DPI = 120
 
 

@@ -14,7 +14,11 @@ from pairlight.types import Json
 
 RECALLS = (("R@1", VERMILION), ("R@5", ORANGE), ("R@10", BLUE))
 DIRECTIONS = (("i2t", "image→text", "-", "o"), ("t2i", "text→image", ":", "^"))
-RATES = (("heads", BLUE), ("image", ORANGE), ("text", GREEN))
+# Two groups often share a rate: the wider line shows below the narrower one.
+RATES = (("heads", BLUE, 4.5), ("image", ORANGE, 1.8), ("text", GREEN, 1.8))
+# The least height of the temperature's axis, as a share of its middle: a drift of a few percent
+# is not to look like a fall.
+TEMPERATURE_SPAN = 0.5
 
 
 def plot_curves(history: list[Json], path: Path) -> list[str]:
@@ -104,9 +108,9 @@ def _recall(axes: Axes, history: list[Json]) -> None:
 
 def _rates(axes: Axes, history: list[Json]) -> None:
     axes.set_title("Learning rate", loc="left")
-    for group, color in RATES:
+    for group, color, width in RATES:
         rates = [record["lr"].get(group) or None for record in history]
-        _line(axes, rates, color=color, label=group)
+        _line(axes, rates, color=color, label=group, linewidth=width)
     if axes.lines:
         axes.set_yscale("log")
         _legend(axes, axes.lines)
@@ -114,7 +118,19 @@ def _rates(axes: Axes, history: list[Json]) -> None:
 
 def _temperature(axes: Axes, history: list[Json]) -> None:
     axes.set_title("Temperature (1 / logit scale)", loc="left")
-    _line(axes, [1 / record["logit_scale"] for record in history], color=GREEN)
+    values = [1 / record["logit_scale"] for record in history if record["logit_scale"] > 0]
+    _line(axes, [1 / r["logit_scale"] if r["logit_scale"] > 0 else None for r in history],
+          color=GREEN)  # fmt: skip
+    known = [value for value in values if math.isfinite(value)]
+    if known:
+        axes.set_ylim(*temperature_limits(min(known), max(known)))
+
+
+def temperature_limits(low: float, high: float) -> tuple[float, float]:
+    """Return the axis for temperatures from `low` to `high`: never so short that a drift looms."""
+    middle = (low + high) / 2
+    half = max(0.6 * (high - low), TEMPERATURE_SPAN / 2 * middle)
+    return middle - half, middle + half
 
 
 def _legend(axes: Axes, handles: Iterable[Line2D]) -> None:

@@ -1,17 +1,18 @@
-"""Draws every picture of one split: projection, heatmap and search results."""
+"""Draws every picture of one split: projection, heatmap, histograms, search results, failures."""
 
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from pairlight.embed import Encoder
-from pairlight.errors import ConfigError, DataError
+from pairlight.plots.failures import SHOWN, plot_failed_captions, plot_failed_images
 from pairlight.plots.gallery import plot_image_to_text, plot_text_to_image
 from pairlight.plots.heatmap import plot_similarity
-from pairlight.plots.projection import FEWEST, plot_tsne
+from pairlight.plots.histograms import plot_histograms
+from pairlight.plots.projection import plot_tsne
+from pairlight.plots.study import Study
+from pairlight.plots.worst import failed_captions, failed_images
 from pairlight.types import Embeddings
 
 QUERIES = (
@@ -30,30 +31,16 @@ class Pictures:
     notes: list[str] = field(default_factory=list)
 
 
-def draw_pictures(
-    model: Encoder,
-    embeddings: Embeddings,
-    out: Path,
-    queries: Sequence[str] = QUERIES,
-    top: int = 5,
-    pairs: int = 10,
-    seed: int = 0,
-) -> Pictures:
-    """Draw `embeddings` of one split, and the best photos for each query, into the folder `out`.
+def draw_pictures(study: Study, out: Path, top: int = 5, pairs: int = 10) -> Pictures:
+    """Draw all pictures of `study` into the folder `out`.
 
-    `pairs` images for the heatmap, and three for the captions, are drawn by `seed`. Raises
-    `ConfigError` for an empty query and `DataError` when no image or caption is left.
+    `pairs` images for the heatmap, and three for the `top` captions, are drawn by the study's seed.
     """
-    if not all(query.strip() for query in queries):
-        raise ConfigError("an empty --query finds nothing; write a few words")
-    if not len(embeddings.images) or not len(embeddings.texts):
-        raise DataError("no image with a caption could be read, so there is nothing to draw")
-    done = Pictures()
-    rng = np.random.default_rng(seed)
-    if len(embeddings.images) + len(embeddings.texts) >= FEWEST:
-        _draw(done, plot_tsne, embeddings, out / "tsne.png", seed=seed)
-    else:
-        done.notes.append("one image and one caption are too few for t-SNE; tsne.png is left out")
+    embeddings = study.embeddings
+    done = Pictures(notes=list(study.notes))
+    rng = np.random.default_rng(study.seed)
+    if study.layout is not None:
+        _draw(done, plot_tsne, embeddings, out / "tsne.png", study.seed, study.layout)
     chosen = np.sort(rng.permutation(np.unique(embeddings.owner))[:pairs])
     first = [int(np.flatnonzero(embeddings.owner == row)[0]) for row in chosen]
     similarity = embeddings.images[chosen] @ embeddings.texts[first].T
@@ -61,7 +48,10 @@ def draw_pictures(
     captions = [embeddings.captions[column] for column in first]
     _draw(done, plot_similarity, paths, captions, similarity, out / "similarity_matrix.png")
     _draw_captions(done, embeddings, chosen[:3], top, out / "captions.png")
-    _draw_queries(done, model, embeddings, queries, top, out)
+    _draw_queries(done, study, out)
+    spread = study.analysis["similarity"]
+    _draw(done, plot_histograms, spread, study.i2t, study.t2i, out / "histograms.png")
+    _draw_failures(done, study, out)
     return done
 
 
@@ -86,26 +76,25 @@ def _draw_captions(
     _draw(done, plot_image_to_text, paths, captions, scores, right, path, gallery=total)
 
 
-def _draw_queries(
-    done: Pictures,
-    model: Encoder,
-    embeddings: Embeddings,
-    queries: Sequence[str],
-    top: int,
-    out: Path,
-) -> None:
-    """Draw the `top` photos for each query."""
-    queries = list(dict.fromkeys(query.strip() for query in queries))
-    if not queries:
-        return
+def _draw_queries(done: Pictures, study: Study, out: Path) -> None:
+    """Draw the photos that each query found."""
     taken: set[str] = set()
-    similarity = model.encode_texts(queries) @ embeddings.images.T  # (queries, images)
-    for query, row in zip(queries, similarity, strict=True):
-        best = np.argsort(-row, kind="stable")[:top]
-        paths = [embeddings.paths[at] for at in best]
-        path = out / f"results_{file_name(query, taken)}.png"
-        total = len(embeddings.images)
-        _draw(done, plot_text_to_image, query, paths, row[best], path, gallery=total)
+    total = len(study.embeddings.images)
+    for found in study.found:
+        paths = [study.embeddings.paths[at] for at in found.rows]
+        path = out / f"results_{file_name(found.query, taken)}.png"
+        _draw(done, plot_text_to_image, found.query, paths, found.scores, path, gallery=total)
+
+
+def _draw_failures(done: Pictures, study: Study, out: Path) -> None:
+    """Draw the worst failures of both directions; a picture without any says so."""
+    embeddings = study.embeddings
+    images = failed_images(embeddings, study.i2t, SHOWN)
+    total = int((study.i2t > 1).sum())
+    _draw(done, plot_failed_images, embeddings, images, total, out / "failures_i2t.png")
+    captions = failed_captions(embeddings, study.t2i, SHOWN, one_an_image=True)
+    total = int((study.t2i > 1).sum())
+    _draw(done, plot_failed_captions, embeddings, captions, total, out / "failures_t2i.png")
 
 
 def file_name(query: str, taken: set[str]) -> str:

@@ -1,0 +1,1 @@
+"""Looks over captioned photos: broken files, duplicates, leaks, captions on the wrong photo."""
