@@ -97,7 +97,8 @@ def test_doctor_without_the_train_install(leaking, tmp_path):
         "from pairlight.cli.main import app, run\n"
         f"argv = ['doctor', '--manifest', {str(leaking)!r}, '--out', {str(tmp_path / 'd')!r}]\n"
         "assert run(app, [*argv, '--quiet', '--model', 'none']) == 0\n"
-        f"assert run(app, ['explain', {PHOTO!r}, 'a dog', '--json', '-', '--no-reference', '-q']) == 0\n"
+        f"asked = ['explain', {PHOTO!r}, 'a dog', '--json', '-', '--no-reference', '-q']\n"
+        "assert run(app, asked) == 0\n"
         f"assert run(app, ['explain', {PHOTO!r}, 'a dog']) == 2\n"
         "sys.exit(run(app, [*argv, '--model', 'frozen']))\n"
     )
