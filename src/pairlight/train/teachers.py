@@ -53,9 +53,12 @@ def ask_teachers(
         # Each teacher speaks at its own temperature; the mean of logits is a product of experts.
         images.append(found["images"] * (found["scale"] / len(names)))
         texts.append(found["texts"])
-    row_of = torch.from_numpy(owners(photos))
-    sides = [torch.from_numpy(np.concatenate(side, axis=1)) for side in (images, texts)]
-    return Teachers(*(each.float().to(device) for each in sides), row_of.to(device))
+
+    def joined(parts: list[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate(parts, axis=1)).float().to(device)
+
+    row_of = torch.from_numpy(owners(photos)).to(device)
+    return Teachers(joined(images), joined(texts), row_of)
 
 
 def _ask(
@@ -79,10 +82,10 @@ def _ask(
     texts[np.isin(owner, rows)] = embeddings.texts
     found = {"images": images, "texts": texts, "scale": np.float32(model.logit_scale)}
     make_folder(cache)
-    write_atomic(path, lambda aside: _save(aside, found))
+
+    def save(aside: Path) -> None:
+        with aside.open("wb") as file:  # given a name, numpy would add a suffix to it
+            np.savez(file, images=images, texts=texts, scale=found["scale"])
+
+    write_atomic(path, save)
     return found
-
-
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with path.open("wb") as file:  # given a name, numpy would add a suffix to it
-        np.savez(file, **arrays)
