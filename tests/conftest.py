@@ -1,6 +1,7 @@
 """Tiny encoders, the bundled sample as a manifest, and where the real Flickr8k is."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,23 @@ def flickr8k() -> Path:
     if not folder:
         pytest.skip("PAIRLIGHT_FLICKR8K does not name the folder of the Flickr8k photos")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless chromium; tests that need it skip, and say so, where it is not installed.
+
+    Of one module: while it runs, no other event loop can.
+    """
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = os.environ.get("PAIRLIGHT_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    with api.sync_playwright() as running:
+        options = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = running.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

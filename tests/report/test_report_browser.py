@@ -1,23 +1,15 @@
 """The report in a real browser, from disk: map, failures, hostile texts, phone, dark."""
 
 import dataclasses
-import os
 import re
-import shutil
 
 import numpy as np
 import pytest
 from toys import HOSTILE, NAME
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = os.environ.get("PAIRLIGHT_CHROMIUM") or shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)"
-    ),
-]
-expect = playwright.expect if CHROMIUM else None
+pytestmark = pytest.mark.slow
+expect = playwright.expect
 PIXELS = "document.getElementById('map-canvas').toDataURL()"
 # A point of the map where it lies in the window: [photo's number, x, y].
 POINT = """(at) => {
@@ -25,16 +17,6 @@ POINT = """(at) => {
     return [box.x + canvas.clientLeft + toX(photos.x[at]),
             box.y + canvas.clientTop + toY(photos.y[at])];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

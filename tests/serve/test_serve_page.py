@@ -2,7 +2,6 @@
 
 import base64
 import os
-import shutil
 import sys
 
 import pytest
@@ -10,24 +9,8 @@ from colours import paint
 from serving import TOKEN
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = os.environ.get("PAIRLIGHT_CHROMIUM") or shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)"
-    ),
-]
-expect = playwright.expect if CHROMIUM else None
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield browser
-        browser.close()
+pytestmark = pytest.mark.slow
+expect = playwright.expect
 
 
 @pytest.fixture
