@@ -38,8 +38,6 @@ COMMON: dict[str, list[str]] = {
     "faster temperature": ["train.scale_rate=20"],
     "one caption an image": ["stages.0.captions_per_image=1"],
     "four captions an image": ["stages.0.captions_per_image=4"],
-    "no token dropout": ["augment.token_dropout=0"],
-    "token dropout 0.2": ["augment.token_dropout=0.2"],
 }
 LEVERS: dict[str, dict[str, list[str]]] = {
     "heads": COMMON
@@ -55,9 +53,19 @@ LEVERS: dict[str, dict[str, list[str]]] = {
         "two augmented views": ["stages.0.views=2"],
         "260 pixels": ["model.image_size=260"],
         "taught by `pretrained`": ["train.teachers=[pretrained]", "train.distillation=0.5"],
+        "embed_dim 512, linear heads": ["model.embed_dim=512", "model.projection=linear"],
+        "512, four captions": ["model.embed_dim=512", "stages.0.captions_per_image=4"],
+        "512, four captions, attention, region dropout": [
+            "model.embed_dim=512",
+            "stages.0.captions_per_image=4",
+            "model.image_pooling=attention",
+            "augment.region_dropout=0.3",
+        ],
     },
     "tune": COMMON
     | {
+        "no token dropout": ["augment.token_dropout=0"],
+        "token dropout 0.2": ["augment.token_dropout=0.2"],
         "rates x 0.5": ["stages.0.image_lr=1.5e-4", "stages.0.text_lr=7.5e-5"],
         "rates x 2": ["stages.0.image_lr=6e-4", "stages.0.text_lr=3e-4"],
         "text frozen": ["stages.0.text_layers=0", "stages.0.text_lr=0"],
