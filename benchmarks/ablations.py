@@ -7,7 +7,7 @@ Two protocols: `heads` trains the heads alone, on kept features, in seconds an e
 out from its base run and trains the last two image blocks and text layers, three epochs. Each run
 is `pairlight train` in a process of its own; features of frozen parts are shared in OUT/cache.
 Runs that are done are not repeated, so an interrupted table goes on where it stopped. Writes
-OUT/PROTOCOL.jsonl (one line a run) and OUT/PROTOCOL.md (means over seeds, changes against base).
+OUT/PROTOCOL.jsonl (one line a run) and OUT/PROTOCOL.md (means over seeds, changes against base of the same seeds).
 """
 
 import argparse
@@ -131,7 +131,7 @@ def table(results: list[dict], args: argparse.Namespace) -> str:
     """Return the markdown table: a line a variant, means over its seeds."""
     levers = LEVERS[args.protocol]
     by_name = {name: [r for r in results if r["name"] == name] for name in levers}
-    base = [run["val"]["rsum"] for run in by_name["base"]]
+    base = {run["seed"]: run["val"]["rsum"] for run in by_name["base"]}
     heads = " | ".join(f"{way} {k}" for way, k in RECALLS)
     lines = [f"| changed | seeds | {heads} | rsum | against base | training, min "]
     lines[0] += "| peak, GiB | parameters, M |"
@@ -144,7 +144,9 @@ def table(results: list[dict], args: argparse.Namespace) -> str:
         )
         sums = [run["val"]["rsum"] for run in runs]
         spread = f" ± {statistics.stdev(sums):.1f}" if len(sums) > 1 else ""
-        change = f"{statistics.mean(sums) - statistics.mean(base):+.1f}" if base else ""
+        # Seed by seed: a seed that is kind to the base is kind to the others, too.
+        gains = [run["val"]["rsum"] - base[run["seed"]] for run in runs if run["seed"] in base]
+        change = f"{statistics.mean(gains):+.1f}" if gains else ""
         minutes = statistics.mean(run["training_minutes"] for run in runs)
         lines.append(
             f"| {name} | {len(runs)} | {scores} | {statistics.mean(sums):.1f}{spread} "

@@ -21,6 +21,7 @@ from pairlight.data.manifest import read_manifest, read_split
 from pairlight.doctor.features import features, open_encoder
 from pairlight.doctor.mapping import unit
 from pairlight.doctor.mismatch import SURE, Judge, better_photos, doubts, gather
+from pairlight.doctor.whole import photo_doubts
 from pairlight.errors import PairlightError
 
 FIRST = (50, 100, 200, 500)
@@ -77,6 +78,25 @@ def measure(found, owner, args):
             print(f"| {name} | " + " | ".join(cells) + " |")
 
 
+def exchange(found, owner, args):
+    """Exchange all captions of pairs of photos; print how many of these photos come first."""
+    images, texts = unit(found.images), unit(found.texts)
+    rows = []
+    for seed in range(args.seeds):
+        rng = np.random.default_rng([seed, 1])
+        chosen = rng.choice(len(images), args.plant, replace=False)
+        to = np.arange(len(images))
+        to[chosen] = chosen.reshape(2, -1)[::-1].ravel()
+        judge = Judge(images, texts, to[owner], found.shared, np.random.default_rng(seed))
+        doubt = photo_doubts(judge)
+        listed = doubt >= SURE
+        rows.append([*recalls(doubt, chosen), listed.sum(), listed[chosen].sum()])
+    cells = [f"{np.mean(c):.1f} ({min(c)})" for c in zip(*rows, strict=True)]
+    print(f"{args.plant} of {len(images)} photos exchanged by pairs: {' | '.join(cells)}")
+    doubt = photo_doubts(Judge(images, texts, owner, found.shared, np.random.default_rng(0)))
+    print(f"none exchanged: {(doubt >= SURE).sum()} findings")
+
+
 def show_worst(found, owner, photos, captions, count):
     judge = Judge(unit(found.images), unit(found.texts), owner, found.shared,
                   np.random.default_rng(0))  # fmt: skip
@@ -113,6 +133,7 @@ def main():
     owner = np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos])
     print(f"{args.model}: {len(photos)} photos of {args.split}")
     measure(found, owner, args)
+    exchange(found, owner, args)
     if args.list:
         show_worst(found, owner, photos, captions, args.list)
 

@@ -12,6 +12,7 @@ from pairlight.data.language import only_stop_words, word_spans
 from pairlight.data.text import is_empty
 from pairlight.embed import Encoder
 from pairlight.errors import ConfigError
+from pairlight.files import sha256_of
 from pairlight.imaging import check_image, load_square
 from pairlight.sample import sample_dir
 from pairlight.search.calibration import Calibration
@@ -215,7 +216,8 @@ def standing(model: Encoder, found: Explanation, image: Path | str, track=untrac
     folder = sample_dir()
     records = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
     paths = [folder / "images" / record["file_name"] for record in records]
-    rest = [n for n, path in enumerate(paths) if not path.samefile(image)]
+    asked = sha256_of(image)  # by its bytes: a copy of a sample photo is no rival of itself
+    rest = [n for n, path in enumerate(paths) if sha256_of(path) != asked]
     photos = model.encode_images([paths[n] for n in rest], track) @ found.vector
     captions = model.encode_texts([text for n in rest for text in records[n]["captions"]])
     mine = model.encode_pixels(found.pixels[None])[0]

@@ -50,8 +50,42 @@ def test_doctor_fails_on_what_was_asked(leaking, tmp_path, capsys):
     told = capsys.readouterr()
     assert told.err.count("\n") == 1 and "1 leak, 1 vanished" in told.err
     assert "leak" in told.out and (tmp_path / "r.json").is_file()
-    assert run(app, [*argv, "--fail-on", "leaks"]) == 2
-    assert "choose from" in capsys.readouterr().err
+    for wrong in ("leaks", "", "leak,"):  # an unset variable must not open the gate
+        assert run(app, [*argv, "--fail-on", wrong]) == 2
+        assert "choose from" in capsys.readouterr().err
+
+
+def test_explain_writes_png_alone(tmp_path, capsys):
+    assert run(app, ["explain", PHOTO, "a dog", "--out", str(tmp_path / "why.jpg")]) == 2
+    assert "name a file that ends in .png" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_copy_of_a_sample_photo_is_no_rival_of_itself(tmp_path):
+    copy = shutil.copy(PHOTO, tmp_path / "mine.jpg")
+    told = []
+    for image in (PHOTO, str(copy)):
+        out = tmp_path / "r.json"
+        assert run(app, ["explain", image, "a dog", "--grid", "7", "-q", "--json", str(out)]) == 0
+        told.append(json.loads(out.read_text())["standing"])
+    assert told[0] == told[1] and told[0]["photos"] == 34
+
+
+def test_doctor_finds_exchanged_photos_first(sample_manifest, tmp_path):
+    lines = [json.loads(line) for line in sample_manifest.read_text().splitlines()]
+    for line in lines:
+        line["image"] = str((sample_manifest.parent / line["image"]).resolve())
+    named = {line["image_id"]: line for line in lines}
+    one = named["000000020247"]  # two bears
+    tennis = next(line for line in lines if "tennis" in " ".join(line["captions"]))
+    one["captions"], tennis["captions"] = tennis["captions"], one["captions"]
+    path = tmp_path / "photos.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    argv = ["doctor", "--manifest", str(path), "--out", str(tmp_path), "--quiet"]
+    assert run(app, [*argv, "--json", str(tmp_path / "r.json")]) == 0
+    ranked = json.loads((tmp_path / "r.json").read_text())["photo_ranking"]
+    first = [item["image_id"] for item in ranked[:4]]
+    assert {one["image_id"], tennis["image_id"]} <= set(first)
 
 
 def test_doctor_with_the_released_model(sample_manifest, tmp_path, capsys):

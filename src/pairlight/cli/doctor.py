@@ -26,9 +26,11 @@ def doctor(
         typer.Option(help="Write a new manifest without what is certainly broken."),
     ] = None,
     fail_on: Annotated[
-        str, typer.Option(help="Findings, by commas, with which the command exits with 2.")
-    ] = "",
-    top: Annotated[int, typer.Option(min=1, help="Doubtful captions to rank in the JSON.")] = 200,
+        str | None, typer.Option(help="Findings, by commas, with which the command exits with 2.")
+    ] = None,
+    top: Annotated[
+        int, typer.Option(min=1, help="Doubtful captions, and photos, to rank in the JSON.")
+    ] = 200,
     shown: Annotated[int, typer.Option(min=1, max=50, help="Photos shown of each finding.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds and draws.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
@@ -52,7 +54,7 @@ def doctor(
     from pairlight.doctor.summary import summary
     from pairlight.errors import DataError
 
-    kinds = parse_kinds(fail_on)
+    kinds = [] if fail_on is None else parse_kinds(fail_on)
     output = Output(quiet, json_to)
     options = Options(model, out, cache, fix, top, shown, seed, device)
     found = check_up(manifest, options, output.track)

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,17 @@ def read_manifest(path: Path | str, split: str | None = None) -> list[Photo]:
     """
     path = Path(path)
     photos = [photo for photo, _ in read_records(path)]
+    check_there(path, photos)
+    return photos if split is None else _of_split(photos, split, path)
+
+
+def check_there(path: Path, photos: Sequence[Photo]) -> None:
+    """Raise `DataError` when not one image of the manifest at `path` is there any more."""
     if not any(photo.image.exists() for photo in photos):
         raise DataError(
             f"{path}: none of its {len(photos)} images is there (the first: {photos[0].image}); "
             "if the photos were moved, move them back or run `pairlight prepare` again"
         )
-    return photos if split is None else _of_split(photos, split, path)
 
 
 def read_split(path: Path | str, split: str | None) -> tuple[list[Photo], str]:
@@ -166,7 +171,7 @@ def _category(value: Any) -> str | None:
 
 def _of_split(photos: list[Photo], split: str, path: Path) -> list[Photo]:
     if split not in SPLITS:
-        raise DataError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}")
+        raise DataError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}, all")
     chosen = [photo for photo in photos if photo.split == split]
     if chosen:
         return chosen

@@ -32,6 +32,10 @@ KINDS = {
         "image files whose bytes or size are no longer those of the manifest",
         "look at them; run `pairlight prepare` again if they are right as they are",
     ),
+    "mixed_up": Kind(
+        "photos all of whose captions more likely belong to another photo, most doubtful first",
+        "look whether two file names were exchanged",
+    ),
     "mislabelled": Kind(
         "captions that more likely belong to another photo, most doubtful first",
         "look at them from the top and mend or delete; stop where they begin to be right",
@@ -79,7 +83,8 @@ KINDS = {
 class Checkup:
     """What a check-up found; `findings` has the items of each kind of `KINDS` that occurs.
 
-    `ranking` has the most doubtful captions, findings or not;
+    `ranking` has the most doubtful captions, findings or not, `photo_ranking` the most doubtful
+    photos;
     `languages` counts captions; `fixed` says what a mended manifest leaves out.
     """
 
@@ -90,6 +95,7 @@ class Checkup:
     model: str | None = None
     findings: dict[str, list[Json]] = field(default_factory=dict)
     ranking: list[Json] = field(default_factory=list)
+    photo_ranking: list[Json] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     fixed: Json | None = None
     languages: dict[str, int] = field(default_factory=dict)
@@ -119,6 +125,7 @@ class Checkup:
                 for name, kind in KINDS.items()
             },
             "ranking": self.ranking,
+            "photo_ranking": self.photo_ranking,
             "notes": self.notes,
             "fixed": self.fixed,
             "files": self.files,
@@ -134,7 +141,7 @@ def splits_of(splits: list[str | None]) -> dict[str, int]:
 
 def parse_kinds(text: str) -> list[str]:
     """Return the kinds that a list by commas names; raises `ConfigError` for an unknown one."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",")]
     for name in names:
         choose(KINDS, name, "finding")
     return names

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pairlight.data.manifest import read_records
+from pairlight.data.manifest import check_there, read_records
 from pairlight.doctor.captions import check_captions
 from pairlight.doctor.features import Features, features, open_encoder
 from pairlight.doctor.findings import KINDS, Checkup, splits_of
 from pairlight.doctor.fix import check_target, write_fixed
 from pairlight.doctor.inspect import Look, differences, look_at
 from pairlight.doctor.mapping import unit
-from pairlight.doctor.mismatch import FEWEST, PRIOR, SURE, Judge, better_photos, doubts, gather
+from pairlight.doctor.mismatch import FEWEST, PRIOR, Judge
 from pairlight.doctor.outliers import check_outliers
+from pairlight.doctor.ranking import rank_captions, rank_photos
 from pairlight.doctor.sheet import draw_sheet, sections_of
 from pairlight.doctor.twins import Twins, describe, find_twins, leaks, look_alikes
 from pairlight.errors import ModelError
@@ -54,6 +55,7 @@ def check_up(manifest: Path, options: Options, track: Callable = untracked) -> C
     if options.fix is not None:
         check_target(manifest, options.fix)
     records = read_records(manifest)
+    check_there(manifest, [photo for photo, _ in records])
     photos = [photo for photo, _ in records]
     encoder = None if options.model == NO_MODEL else open_encoder(options.model, options.device)
     make_folder(options.out)
@@ -130,7 +132,7 @@ def _model_findings(
 def _mislabelled(
     found: Features, photos: Sequence[Photo], good: list[int], checkup: Checkup, options: Options
 ) -> None:
-    """Rank captions by doubt; those more likely wrong than right are findings."""
+    """Rank captions, and photos, by doubt; what is more likely wrong than right is a finding."""
     if len(found.rows) < FEWEST:
         checkup.notes.append(
             f"{len(found.rows)} readable photos are too few to tell captions on the wrong photo "
@@ -145,28 +147,19 @@ def _mislabelled(
     texts = unit(found.texts[[n for n, _, _ in owned]])
     rng = np.random.default_rng(options.seed)
     judge = Judge(unit(found.images), texts, owner, found.shared, rng)
-    doubt = doubts(gather(judge))
-    order = np.argsort(-doubt, kind="stable")
-    order = order[: max(options.top, int((doubt >= SURE).sum()))]
-    for n, own, best, score in zip(order, *better_photos(judge, order), strict=True):
-        photo, better = photos[owned[n][1]], photos[found.rows[best]]
-        item = {
-            "image_id": photo.image_id,
-            "caption": owned[n][2],
-            "split": photo.split,
-            "doubt": round(float(doubt[n]), 3),
-            "probability": round(float(1 / (1 + np.exp(SURE - doubt[n]))), 4),
-            "own_score": round(float(own), 3),
-            "better_image_id": better.image_id,
-            "better_score": round(float(score), 3),
-        }
-        checkup.ranking.append(item)
-        if doubt[n] >= SURE:
-            checkup.add("mislabelled", item)
+    rank_captions(judge, [(photos[row], text) for _, row, text in owned],
+                  [photos[row] for row in found.rows], checkup, options.top)  # fmt: skip
+    rank_photos(judge, [photos[row] for row in found.rows], checkup, options.top)
     checkup.notes.append(
-        f"mislabelled: more likely wrong than right where {PRIOR:.0%} of all captions are wrong; "
-        f"the JSON ranks the {len(checkup.ranking)} most doubtful"
+        f"mislabelled, mixed up: more likely wrong than right where {PRIOR:.0%} of all are wrong; "
+        f"the JSON ranks the {len(checkup.ranking)} most doubtful captions and the "
+        f"{len(checkup.photo_ranking)} most doubtful photos"
     )
+    if checkup.photo_ranking and not checkup.found("mixed_up"):
+        worst = ", ".join(item["image_id"] for item in checkup.photo_ranking[:3])
+        checkup.notes.append(
+            f"photos that their captions fit worst, likely right all the same: {worst}"
+        )
 
 
 def _draw(photos: Sequence[Photo], checkup: Checkup, options: Options) -> None:
@@ -174,8 +167,11 @@ def _draw(photos: Sequence[Photo], checkup: Checkup, options: Options) -> None:
     lists = {**checkup.findings}
     if not checkup.found("mislabelled") and checkup.ranking:
         lists["most_doubtful"] = checkup.ranking
+    if not checkup.found("mixed_up") and checkup.photo_ranking:
+        lists["most_doubtful_photos"] = checkup.photo_ranking
     meanings = {name: kind.meaning for name, kind in KINDS.items()}
     meanings["most_doubtful"] = "captions that fit worst, none of them likely to be wrong"
+    meanings["most_doubtful_photos"] = "photos that their captions fit worst"
     shown = [(name, meanings[name], lists[name]) for name in meanings if name in lists]
     title = f"Check-up of {Path(checkup.manifest).name}: {checkup.photos} photos"
     path = options.out / SHEET

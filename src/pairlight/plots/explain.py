@@ -35,6 +35,8 @@ def check_target(path: Path) -> None:
     """Raise `DataError` for a path that no picture can be written to."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file, as in {path / 'explanation.png'}")
+    if path.suffix.lower() != ".png":
+        raise DataError(f"{path}: pictures are written as PNG; name a file that ends in .png")
 
 
 def plot_explanation(
