@@ -7,7 +7,8 @@ Two protocols: `heads` trains the heads alone, on kept features, in seconds an e
 out from its base run and trains the last two image blocks and text layers, three epochs. Each run
 is `pairlight train` in a process of its own; features of frozen parts are shared in OUT/cache.
 Runs that are done are not repeated, so an interrupted table goes on where it stopped. Writes
-OUT/PROTOCOL.jsonl (one line a run) and OUT/PROTOCOL.md (means over seeds, changes against base of the same seeds).
+OUT/PROTOCOL.jsonl (one line a run) and OUT/PROTOCOL.md (means over seeds, changes against the base
+of the same seeds).
 """
 
 import argparse
