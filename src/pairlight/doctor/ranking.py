@@ -26,7 +26,7 @@ def rank_captions(
     order = order[: max(top, int((doubt >= SURE).sum()))]
     for n, own, best, score in zip(order, *better_photos(judge, order), strict=True):
         photo, text = owned[n]
-        item = _item(photo, text, doubt[n], own, photos[best], score)
+        item = _item(photo, text, float(doubt[n]), own, photos[best], score)
         checkup.ranking.append(item)
         if doubt[n] >= SURE:
             checkup.add("mislabelled", item)
@@ -40,7 +40,7 @@ def rank_photos(judge: Judge, photos: Sequence[Photo], checkup: Checkup, top: in
     for row in order[: max(top, int((doubt[known] >= SURE).sum()))]:
         own, best, score = better_photo(judge, int(row))
         photo = photos[row]
-        item = _item(photo, photo.captions[0], doubt[row], own, photos[best], score)
+        item = _item(photo, photo.captions[0], float(doubt[row]), own, photos[best], score)
         checkup.photo_ranking.append(item)
         if doubt[row] >= SURE:
             checkup.add("mixed_up", item)
@@ -53,7 +53,7 @@ def _item(
         "image_id": photo.image_id,
         "caption": caption,
         "split": photo.split,
-        "doubt": round(float(doubt), 3),
+        "doubt": round(doubt, 3),
         "probability": round(float(1 / (1 + np.exp(SURE - doubt))), 4),
         "own_score": round(float(own), 3),
         "better_image_id": better.image_id,
