@@ -5,8 +5,12 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pairlight.errors import PairlightError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -53,6 +57,32 @@ def write_text_atomic(path: Path | str, parts: Iterable[str]) -> None:
             file.writelines(each.encode("utf-8", "backslashreplace").decode() for each in parts)
 
     write_atomic(Path(path), write)
+
+
+def write_arrays(path: Path, **arrays: "np.ndarray") -> None:
+    """Write arrays by name as one .npz with `write_atomic`."""
+    import numpy as np
+
+    def write(aside: Path) -> None:
+        with aside.open("wb") as file:  # given a name, numpy would add a suffix to it
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    write_atomic(path, write)
+
+
+def read_arrays(path: Path, *names: str) -> "dict[str, np.ndarray] | None":
+    """Return the named arrays of an .npz, None where it is absent, damaged or lacks one.
+
+    Nothing in the file is run.
+    """
+    import numpy as np
+
+    try:
+        # Opened here: numpy leaves a file open that it finds damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            return {name: held[name] for name in names}
+    except Exception:  # numpy and zipfile raise nearly anything on damaged files
+        return None
 
 
 def sha256_of(path: Path | str) -> str:

@@ -136,7 +136,7 @@ def test_next_to_nothing_is_reported(report_of, sample_embeddings, images, capti
     path = report_of(few, history=[], words="none")
     text = path.read_text(encoding="utf-8")
     shown = re.sub(r"base64,[^\"]*", "", text.split('id="data"')[0])
-    assert "one photo is" in shown and not re.search(r"\b(nan|None|inf)\b", shown)
+    assert "one image is" in shown and not re.search(r"\b(nan|None|inf)\b", shown)
     if captions < images:
         assert f"{images - captions} photos have no caption" in text
 

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from pairlight.words import split_words
+
 # Invisible characters that captions pick up from web pages and editors; `\s` takes the rest.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e"
@@ -16,12 +18,6 @@ _STRAY_JOINER = re.compile(
 _SPACE_BEFORE = re.compile(r"\s+([,.;:!?]+)(?=[\s,.;:!?]|$)")
 _REPEATED_END = re.compile(r"(?<!\.)\.(?:\s+\.)+$")
 _WRAPPED = re.compile(r'"+([^"]*)"+|“([^“”]*)”|\'([^\']*)\'|‘([^‘’]*)’')
-# Scripts written without spaces: a character counts as a word.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+")
 
 
 def clean_caption(text: str) -> tuple[str, tuple[str, ...]]:
@@ -49,7 +45,7 @@ def is_empty(text: str) -> bool:
 
 def word_count(text: str) -> int:
     """Return the number of words, counting characters in scripts written without spaces."""
-    return len(_WORD.findall(text))
+    return len(split_words(text))
 
 
 def _unwrap(text: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pairlight.embed import load_model
 from pairlight.errors import MissingDependency, PairlightError
-from pairlight.files import write_atomic
+from pairlight.files import read_arrays, write_arrays
 from pairlight.runtime.batches import Track, pixel_batches
 from pairlight.threads import untracked
 
@@ -88,8 +88,8 @@ def features(
 
     found = kept.fill([digest for _, _, digest in files], images, track)
     there = [(row, found[digest]) for row, _, digest in files if digest in found]
-    said = {hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(): text for text in captions}
     keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in captions]
+    said = dict(zip(keys, captions, strict=True))
 
     def texts(digests: list[str]) -> Iterator[tuple[list[str], np.ndarray]]:
         yield digests, encoder.encode_texts([said[digest] for digest in digests])
@@ -139,30 +139,20 @@ class Kept:
         return {each: self.vectors[each] for each in digests if each in self.vectors}
 
     def _read(self) -> dict[str, np.ndarray]:
-        if self.path is None or not self.path.is_file():
+        held = read_arrays(self.path, "names", "vectors") if self.path else None
+        if held is None:
             return {}
-        try:
-            # Opened here: numpy leaves a file open that it finds damaged.
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-                names, rows = held["names"], held["vectors"]
-        except Exception:  # numpy and zipfile raise nearly anything on damaged files
-            return {}
+        names, rows = held["names"], held["vectors"]
         good = names.ndim == 1 and rows.ndim == 2 and len(names) == len(rows)
         if not good or not np.isfinite(rows).all():
             return {}
         return {str(name): row for name, row in zip(names, rows, strict=True)}
 
     def _write(self) -> None:
-        path = self.path
-        if path is None or not self.vectors:
+        if self.path is None or not self.vectors:
             return
         names, rows = list(self.vectors), np.stack(list(self.vectors.values()))
-
-        def write(aside: Path) -> None:
-            with aside.open("wb") as file:
-                np.savez(file, names=np.array(names), vectors=rows)
-
         try:
-            write_atomic(path, write)
+            write_arrays(self.path, names=np.array(names), vectors=rows)
         except PairlightError:
             self.path = None  # a full disk costs the next run time, not this one its report

@@ -1,6 +1,5 @@
 """Reads each image file once: whether it opens, is as the manifest says, and how it looks."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pairlight.errors import DataError
+from pairlight.files import sha256_of
 from pairlight.imaging import read_upright
 from pairlight.threads import in_threads, untracked
 from pairlight.types import Photo
@@ -43,8 +43,7 @@ def _look(photo: Photo) -> Look:
     path = photo.image
     try:
         rgb, (width, height) = read_upright(path, 32)
-        with open(path, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
     except (DataError, OSError) as error:
         why = str(error) if isinstance(error, DataError) else f"{path}: {error.strerror}"
         return Look(problem=why, absent=not os.path.exists(path))

@@ -41,6 +41,7 @@ class Judge:
         self.photo_refs = self.rng.permutation(count)[:_REFERENCES]
         self.caption_refs = self.rng.permutation(captions)[:_REFERENCES]
         self.siblings = sibling_table(self.owner, count, self.rng)
+        self._spaces: dict[int, list[Space]] = {}
         self.words = Words(centred(self.texts), self.caption_refs)
 
     def names(self) -> list[str]:
@@ -51,6 +52,11 @@ class Judge:
 
     def spaces(self, fold: int) -> list[Space]:
         """Return the ways to compare captions and photos of `fold`; no map has seen them."""
+        if fold not in self._spaces:  # fitting is the slow part, and is asked for many times
+            self._spaces[fold] = self._fit(fold)
+        return self._spaces[fold]
+
+    def _fit(self, fold: int) -> list[Space]:
         outside = self.fold != fold
         known = np.flatnonzero(outside[self.owner])
         centre, middle = self.images[outside].mean(axis=0), self.texts[known].mean(axis=0)

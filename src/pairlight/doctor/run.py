@@ -147,9 +147,10 @@ def _mislabelled(
     texts = unit(found.texts[[n for n, _, _ in owned]])
     rng = np.random.default_rng(options.seed)
     judge = Judge(unit(found.images), texts, owner, found.shared, rng)
-    rank_captions(judge, [(photos[row], text) for _, row, text in owned],
-                  [photos[row] for row in found.rows], checkup, options.top)  # fmt: skip
-    rank_photos(judge, [photos[row] for row in found.rows], checkup, options.top)
+    judged = [photos[row] for row in found.rows]
+    captions = [(photos[row], text) for _, row, text in owned]
+    rank_captions(judge, captions, judged, checkup, options.top)
+    rank_photos(judge, judged, checkup, options.top)
     checkup.notes.append(
         f"mislabelled, mixed up: more likely wrong than right where {PRIOR:.0%} of all are wrong; "
         f"the JSON ranks the {len(checkup.ranking)} most doubtful captions and the "

@@ -26,12 +26,14 @@ def evaluate_embeddings(
     resamples: int = 1000,
     protocols: Sequence[Protocol] = (),
     analysis: bool = False,
+    ranks: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Json:
     """Return all results of `evaluate --json` but `model`: plain numbers, ready for JSON.
 
     `logit_scale` is the inverse of the temperature; `split` is the name that the protocol keeps;
     `seed` is of the bootstrap, of random galleries and of samples. `protocols` are measured beside
-    the whole gallery; `analysis` adds what `analyse` finds. Recalls, chances and intervals are in
+    the whole gallery; `analysis` adds what `analyse` finds; `ranks` are those of
+    `retrieval.ranks` where they are known. Recalls, chances and intervals are in
     percent, times in seconds. What is undefined (uniformity of one row, time of embeddings that
     were cached, a protocol with larger galleries than there are images) is None. Raises
     `DataError` when a row is not finite or not of unit length.
@@ -43,7 +45,7 @@ def evaluate_embeddings(
             f"none of the {len(embeddings.skipped)} images would open; "
             "`pairlight prepare` lists what is wrong with each"
         )
-    i2t, t2i = retrieval.ranks(images, texts, owner)
+    i2t, t2i = ranks or retrieval.ranks(images, texts, owner)
     sides = {"i2t": retrieval.summary(i2t), "t2i": retrieval.summary(t2i)}
     result = {
         "protocol": {
@@ -138,7 +140,7 @@ def format_report(result: Json) -> str:
         lines += ["", "how images and captions align", *told]
     if "protocols" in result or "analysis" in result:
         lines.append("")
-    lines += _cautions(protocol)
+    lines += [f"note: {each}" for each in cautions(protocol)]
     if protocol["images_without_captions"]:
         lines.append(f"{protocol['images_without_captions']} images without captions: gallery only")
     if result["skipped"]:
@@ -182,17 +184,17 @@ def _protocol(name: str, found: Json | None) -> list[str]:
     ]
 
 
-def _cautions(protocol: Json) -> list[str]:
+def cautions(protocol: Json) -> list[str]:
     """Return what keeps these numbers from meaning what they seem to."""
-    cautions = []
+    found = []
     if protocol["images"] < SMALL_GALLERY:
         share = 100 / protocol["images"]
-        cautions.append(f"note: a gallery this small says little; one image is {share:.1f} points")
+        found.append(f"a gallery this small says little; one image is {share:.1f} points")
     if protocol["split"] == "train":
-        cautions.append("note: the model was trained on these photos; new ones score lower")
+        found.append("the model was trained on these photos; new ones score lower")
     if protocol["split"] == "val":
-        cautions.append("note: training chose its best epoch by val; new photos score a bit lower")
-    return cautions
+        found.append("training chose its best epoch by val; new photos score a bit lower")
+    return found
 
 
 def _cell(result: Json, side: str, name: str) -> str:

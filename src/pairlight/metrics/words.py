@@ -1,15 +1,10 @@
 """Counts the words of captions and finds those that name what is seen."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-# Scripts written without spaces: a character counts as a word, as `pairlight prepare` counts.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+")
+from pairlight.words import split_words
+
 # English words that hold a sentence together and name nothing in a picture.
 STOP_WORDS = frozenset(
     """
@@ -32,7 +27,7 @@ STOP_WORDS = frozenset(
 
 def words(caption: str) -> list[str]:
     """Return the words of a caption in small letters; scripts without spaces by character."""
-    return _WORD.findall(caption.lower())
+    return split_words(caption.lower())
 
 
 def content_words(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from pairlight import __version__
 from pairlight.embed import Encoder, embed_photos, owners
-from pairlight.files import write_atomic
+from pairlight.files import read_arrays, write_arrays
 from pairlight.threads import untracked
 from pairlight.types import Embeddings, Photo
 
@@ -57,11 +56,7 @@ def _save(path: Path, made: Embeddings, photos: Sequence[Photo]) -> None:
     arrays = {"images": made.images, "texts": made.texts, "kept": kept}
     arrays["check"] = np.frombuffer(_checksum(arrays), np.uint8)
 
-    def write(aside: Path) -> None:
-        with aside.open("wb") as file:
-            np.savez(file, **arrays)
-
-    write_atomic(path, write)
+    write_arrays(path, **arrays)
 
 
 def _checksum(arrays: dict[str, np.ndarray]) -> bytes:
@@ -74,14 +69,8 @@ def _checksum(arrays: dict[str, np.ndarray]) -> bytes:
 
 def _load(path: Path, model: Encoder, photos: Sequence[Photo]) -> Embeddings | None:
     """Return what the file holds, or None when there is none, or it is damaged or does not fit."""
-    try:
-        # Opened here: on a damaged file numpy would leave its own handle open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in (*ARRAYS, "check")}
-    # A lone array, in place of a file of several, is no context: a TypeError.
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
-        return None
-    if arrays["check"].tobytes() != _checksum(arrays):
+    arrays = read_arrays(path, *ARRAYS, "check")
+    if arrays is None or arrays["check"].tobytes() != _checksum(arrays):
         return None
     kept = arrays["kept"]
     if kept.ndim != 1 or (len(kept) and not (0 <= kept.min() and kept.max() < len(photos))):

@@ -47,7 +47,9 @@ def write_report(
     captions, numbers, and small pictures made anew.
     """
     embeddings = study.embeddings
-    evaluation = evaluate_embeddings(embeddings, model.logit_scale, source.split, study.seed)
+    evaluation = evaluate_embeddings(
+        embeddings, model.logit_scale, source.split, study.seed, ranks=(study.i2t, study.t2i)
+    )
     chosen = choose(study)
     small = thumbnails([embeddings.paths[row] for row in chosen.images], SMALL, track)
     rows = shown_large(study)

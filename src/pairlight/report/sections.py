@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pairlight.metrics.report import RECALLS, SMALL_GALLERY
+from pairlight.metrics.report import RECALLS, cautions
 from pairlight.plots.curves import temperature_limits
 from pairlight.plots.histograms import overlap_words, rank_shares, shares
 from pairlight.plots.study import Study
@@ -57,26 +57,13 @@ def scores(evaluation: Json) -> Html:
         f"{without} photos have no caption: they are searched among, but ask nothing."
         if without
         else None,
-        *cautions(protocol),
+        *(f"{each[0].upper()}{each[1:]}." for each in cautions(protocol)),
     ]
     notes = [tag("p", each, class_="quiet") for each in facts if each]
     numbers = table(
         head, rows, "Recall in percent [95 % interval]: the right answer is among the first k"
     )
     return join(tag("div", recall_chart("Recall", chart), numbers, class_="side"), *notes)
-
-
-def cautions(protocol: Json) -> list[str]:
-    """Return what keeps the numbers from meaning what they seem to."""
-    found = []
-    if protocol["images"] < SMALL_GALLERY:
-        share = 100 / protocol["images"]
-        found.append(f"A gallery this small says little: one photo is {share:.1f} points.")
-    if protocol["split"] == "train":
-        found.append("The model was trained on these photos; new ones score lower.")
-    if protocol["split"] == "val":
-        found.append("Training chose its best epoch by this split; new photos score a bit lower.")
-    return found
 
 
 def galleries(study: Study, pictures: dict[int, str | None]) -> Html:

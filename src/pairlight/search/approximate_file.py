@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pairlight.errors import MissingDependency, PairlightError
-from pairlight.files import write_atomic
+from pairlight.files import read_arrays, write_arrays
 from pairlight.sample import sample_dir
 from pairlight.search.approximate import ApproximateMatcher, Built, Moments, build, faiss_module
 from pairlight.search.matcher import ExactMatcher, Matcher
@@ -51,12 +51,8 @@ def save(path: Path, matcher: ApproximateMatcher, key: str) -> None:
     content = faiss.serialize_index(matcher.index)
     facts = np.array([matcher.probes, moments.count], np.int64)
 
-    def write(aside: Path) -> None:
-        with aside.open("wb") as file:
-            np.savez(file, key=np.array(key), facts=facts, mean=moments.mean,
-                     covariance=moments.covariance, index=content)  # fmt: skip
-
-    write_atomic(path, write)
+    write_arrays(path, key=np.array(key), facts=facts, mean=moments.mean,
+                 covariance=moments.covariance, index=content)  # fmt: skip
 
 
 def load(path: Path, moment: Moment) -> ApproximateMatcher:
@@ -144,11 +140,8 @@ def _texts() -> list[str]:
 
 
 def _is_of(path: Path, key: str) -> bool:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            return str(held["key"]) == key
-    except _UNREADABLE:
-        return False
+    held = read_arrays(path, "key")
+    return held is not None and str(held["key"]) == key
 
 
 def _drop(path: Path) -> None:

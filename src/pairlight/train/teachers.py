@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pairlight.embed import embed_photos, load_model, owners
-from pairlight.files import make_folder, write_atomic
+from pairlight.files import read_arrays, write_arrays
 from pairlight.output import Output
 from pairlight.train.runlog import data_hash
 from pairlight.types import Photo
@@ -67,11 +67,9 @@ def _ask(
     model = load_model(name, device if not Path(name).is_dir() and name != "pretrained" else "cpu")
     key = hashlib.sha256(f"{model.sha256} {data_hash(photos)}".encode()).hexdigest()[:16]
     path = cache / f"teacher_{key}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {part: file[part] for part in ("images", "texts", "scale")}
-    except (OSError, ValueError, KeyError, EOFError):
-        pass  # absent or damaged: made anew
+    held = read_arrays(path, "images", "texts", "scale")
+    if held is not None:
+        return held
     embeddings = embed_photos(model, photos, output.track)
     lost = set(embeddings.skipped)
     rows = np.array([row for row, photo in enumerate(photos) if photo.image_id not in lost], int)
@@ -80,12 +78,6 @@ def _ask(
     owner = owners(photos)
     texts = np.zeros((len(owner), model.embed_dim), np.float32)
     texts[np.isin(owner, rows)] = embeddings.texts
-    found = {"images": images, "texts": texts, "scale": np.float32(model.logit_scale)}
-    make_folder(cache)
-
-    def save(aside: Path) -> None:
-        with aside.open("wb") as file:  # given a name, numpy would add a suffix to it
-            np.savez(file, images=images, texts=texts, scale=found["scale"])
-
-    write_atomic(path, save)
+    found = {"images": images, "texts": texts, "scale": np.array(model.logit_scale, np.float32)}
+    write_arrays(path, **found)
     return found
