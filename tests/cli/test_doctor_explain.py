@@ -144,7 +144,8 @@ def test_doctor_without_the_train_install(leaking, tmp_path):
 
 def test_explain_draws_and_tells(tmp_path, capsys):
     out = tmp_path / "why.png"
-    argv = ["explain", PHOTO, "a dog by a hydrant", "--grid", "7", "--out", str(out)]
+    words = ["a dog by", "a", "hydrant"]  # with or without quotation marks
+    argv = ["explain", PHOTO, *words, "--grid", "7", "--out", str(out)]
     assert run(app, [*argv, "--json", str(tmp_path / "r.json")]) == 0
     said = capsys.readouterr().out
     assert "score 0." in said and "relevance" in said and f"wrote {out}" in said

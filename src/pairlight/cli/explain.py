@@ -10,7 +10,7 @@ from pairlight.cli.console import JSON, QUIET, Output
 
 def explain(
     image: Annotated[Path, typer.Argument(help="Photo to explain.")],
-    text: Annotated[str, typer.Argument(help="Text to explain it by.")],
+    text: Annotated[list[str], typer.Argument(help="Text to explain it by.")],
     out: Annotated[
         Path | None,
         typer.Option(help="Picture to write (PNG); default: explanation.png, none with --json."),
@@ -48,7 +48,7 @@ def explain(
 
         check_target(path)
     loaded = load_model(model, device)
-    found = explain_pair(loaded, image, text, grid, fill, output.track)
+    found = explain_pair(loaded, image, " ".join(text), grid, fill, output.track)
     where = standing(loaded, found, image, output.track) if reference else None
     said, notes = lines_about(found, where), list(found.notes)
     output.say("\n".join(said))

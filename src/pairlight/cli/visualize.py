@@ -12,7 +12,9 @@ def visualize(
     manifest: Path = typer.Option(..., help="Manifest with the photos to draw."),
     split: str = typer.Option(None, help="train, val, test or all; default: test, else val."),
     out: Path = typer.Option(Path("visualization"), help="Folder for the pictures."),
-    query: list[str] = typer.Option(None, help="Text to search the photos with; may be repeated."),
+    query: list[str] = typer.Option(
+        None, help="Text to search the photos with; may be repeated; default: four everyday scenes."
+    ),
     top: int = typer.Option(5, min=1, max=20, help="Results to show for a query."),
     pairs: int = typer.Option(10, min=1, max=20, help="Pairs in the heatmap."),
     seed: int = typer.Option(0, min=0, help="Seed for t-SNE, groups and the choice of photos."),
