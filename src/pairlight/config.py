@@ -140,6 +140,11 @@ class TrainConfig:
 
     seed: int = 0
     """Seed of every random choice."""
+    head_init: str = "random"
+    """How projection heads start: random, or cca (canonical correlations of the features of the
+    first stage, for projection: linear)."""
+    head_ridge: float = 5.0
+    """Regularisation of cca, as a multiple of the features' mean variance."""
     loss: str = "info_nce"
     """info_nce, or sigmoid; captions of one image are joint positives in both."""
     hard_negatives: float = 0.0
@@ -173,14 +178,19 @@ class TrainConfig:
     """auto (the fastest found by a short probe), bf16, fp16 or fp32."""
     chunk: int = 32
     """Images that go through the encoder at once; more images a step are done in chunks."""
-    gradient_caching: bool = False
+    gradient_caching: bool | None = None
     """Compute activations of each chunk again for its gradient: memory follows `chunk`, not the
-    batch size, and a step takes about a third longer."""
+    batch size, and a step takes about a third longer. Empty: where a batch would not fit."""
     threads: int = 2
     """Threads that load and augment images beside training."""
 
     def __post_init__(self) -> None:
         check(self.seed >= 0, "train.seed must not be negative")
+        check(
+            self.head_init in ("random", "cca"),
+            f"unknown train.head_init {self.head_init!r}; choose from random, cca",
+        )
+        check(self.head_ridge > 0, "train.head_ridge must be positive")
         check(self.weight_decay >= 0, "train.weight_decay must not be negative")
         check(self.grad_clip > 0, "train.grad_clip must be positive")
         for name in ("hard_negatives", "hard_negatives_after", "caption_pairs", "scale_rate"):
@@ -221,5 +231,12 @@ class Recipe:
     def __post_init__(self) -> None:
         check(len(self.stages) > 0, "a recipe needs at least one stage")
         names = [stage.name for stage in self.stages]
+        if self.train.head_init == "cca":
+            first = self.stages[0]
+            check(
+                self.model.projection == "linear" and (first.frozen or first.views > 0),
+                "train.head_init: cca needs model.projection: linear, and a first stage with "
+                "frozen encoders or with views",
+            )
         distinct = {name.lower() for name in names}  # they name files
         check(len(distinct) == len(names), f"two stages share a name: {', '.join(names)}")

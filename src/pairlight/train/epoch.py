@@ -51,6 +51,7 @@ class StageState:
     objective: Objective
     average: WeightAverage | None
     steps_per_epoch: int
+    caching: bool = False
     epoch_in_stage: int = 0
     rates: dict[str, float] = field(default_factory=dict)
 
@@ -79,7 +80,7 @@ def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterat
     rng = np.random.default_rng([seed, epoch, 1])
     kept.images(state.epoch_in_stage)  # made now, if need be: it tells which photos are lost
     chunk, drop = state.recipe.train.chunk, state.recipe.augment.token_dropout
-    call = caller(state.recipe.train.gradient_caching)
+    call = caller(state.caching)
     usable = kept.rows()
     for batch in epoch_batches(len(usable), state.stage.batch_size, seed, epoch):
         rows = [usable[place] for place in batch]
@@ -108,7 +109,7 @@ def photo_batches(
     batches = epoch_batches(len(dataset), state.stage.batch_size, seed, epoch)
     pad = state.model.tokenizer.pad
     config = state.recipe.train
-    call = caller(config.gradient_caching)
+    call = caller(state.caching)
     for batch in epoch_loader(dataset, batches, epoch, pad, config.threads):
         yield embed_batch(state.model, batch, state.precision, config.chunk, call)
 

@@ -8,6 +8,7 @@ from pairlight.data.dataset import CaptionedPhotos
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
 from pairlight.train.epoch import Embedded, StageState, kept_batches, photo_batches
+from pairlight.train.head_init import fit_heads
 from pairlight.train.kept import Kept
 from pairlight.train.stem import Stem
 from pairlight.train.validate import validate
@@ -84,6 +85,13 @@ class StageInputs:
         if self.kept:
             return kept_batches(state, self.kept, seed, epoch)
         return photo_batches(state, self.photos, seed, epoch)
+
+    def fit_heads(self) -> None:
+        """Start the heads from the training features, where these are kept."""
+        if self.kept:
+            config = self.recipe.train
+            best = fit_heads(self.model, self.kept, config.head_ridge, config.chunk)
+            self.output.say(f"heads start from canonical correlations, the largest {best:.2f}")
 
     def validate(self) -> dict | None:
         """Return the scores on the validation split, None where there is none."""

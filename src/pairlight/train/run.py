@@ -159,10 +159,11 @@ def _same_recipe(stored: dict[str, Any], recipe: Recipe) -> None:
             )
 
 
-def without_frozen_stages(recipe: Recipe) -> Recipe:
+def for_trained_heads(recipe: Recipe) -> Recipe:
     """Return the recipe for a model whose heads are trained already."""
-    stages = tuple(stage for stage in recipe.stages if not stage.frozen)
-    return dataclasses.replace(recipe, stages=stages or recipe.stages)
+    stages = tuple(stage for stage in recipe.stages if not stage.frozen) or recipe.stages
+    train = dataclasses.replace(recipe.train, head_init="random")
+    return dataclasses.replace(recipe, stages=stages, train=train)
 
 
 def initial_model(path: Path, recipe: Recipe) -> DualEncoder:

@@ -24,18 +24,19 @@ from pairlight.train.average import WeightAverage
 from pairlight.train.inputs import StageInputs
 from pairlight.train.objective import Objective, caption_meaning
 from pairlight.train.precision import Precision, choose_precision, describe_choice, probe_step
+from pairlight.train.recompute import caching_wanted
 from pairlight.train.run import (
     Position,
     RunPaths,
     captioned_splits,
     clear_run,
     entries_of,
+    for_trained_heads,
     initial_model,
     is_best,
     next_position,
     open_run,
     save_history,
-    without_frozen_stages,
 )
 from pairlight.train.runlog import RunLog, data_hash, environment, epoch_line, epoch_scalars
 from pairlight.train.schedule import make_optimizer
@@ -120,20 +121,24 @@ class Trainer:
         available = inputs.available
         if available < 2:
             raise DataError("fewer than two training photos could be read; were they moved?")
+        if self.recipe.train.head_init == "cca" and not self.history:
+            inputs.fit_heads()
         if available < stage.batch_size:
             self.output.say(f"batch size {stage.batch_size} is cut to the {available} photos")
+        precision = self._precision(stage)
         state = epochs.StageState(
             model=self.model,
             recipe=self.recipe,
             stage=stage,
             optimizer=make_optimizer(groups, stage, self.recipe.train),
-            precision=self._precision(stage),
+            precision=precision,
             scaler=None,
             objective=Objective(self.recipe.train, self.meaning, self.teachers),
             average=None,
             steps_per_epoch=len(epoch_batches(available, stage.batch_size, 0, 0)),
+            caching=caching_wanted(self.model, self.recipe, stage, precision, self.output),
         )
-        state.scaler = state.precision.scaler()
+        state.scaler = precision.scaler()
         if self.recipe.train.ema and not stage.frozen:
             state.average = WeightAverage(self.model, self.recipe.train.ema)
         if held is not None:
@@ -155,10 +160,9 @@ class Trainer:
         if stage.frozen:
             return Precision("fp32", self.device)
         if self.precision is None:
-            asked = self.recipe.train.precision
-            self.precision, seconds = choose_precision(
-                asked, self.device, partial(probe_step, self.model, self.recipe.train.chunk)
-            )
+            config = self.recipe.train
+            step = partial(probe_step, self.model, config.chunk)
+            self.precision, seconds = choose_precision(config.precision, self.device, step)
             self.log.event("precision", chosen=self.precision.name, seconds_a_step=seconds)
             self.output.say(describe_choice(self.precision, seconds))
         return self.precision
@@ -264,7 +268,7 @@ def train(
     output = output or Output(quiet=True)
     choose(LOSSES, recipe.train.loss, "train.loss")
     if init is not None:
-        recipe = without_frozen_stages(recipe)
+        recipe = for_trained_heads(recipe)
     chosen = captioned_splits(manifest)
     if not chosen["val"]:
         output.say("no validation split: the latest epoch counts as the best")
@@ -282,11 +286,8 @@ def train(
     train, val, kept = chosen["train"], chosen["val"], cache or paths.cache
     trainer = Trainer(recipe, paths, train, val, data, device, output, log, model, kept)
     counts = {name: len(each) for name, each in chosen.items()}
-    facts = {
-        "init": str(init) if init else None,
-        "device": device,
-        "parameters": sum(p.numel() for p in model.parameters()),
-    }
+    size = sum(p.numel() for p in model.parameters())
+    facts = {"init": str(init) if init else None, "device": device, "parameters": size}
     facts |= {"data": {"manifest": str(manifest), "sha256": data, **counts}, **environment()}
     log.event("resume" if resumed else "start", recipe=dataclasses.asdict(recipe), **facts)
     try:
