@@ -28,6 +28,7 @@ STAGES = {
     "tune": "{name: tune, epochs: 3, image_blocks: 2, text_layers: 2, views: 2, batch_size: 128, "
     "lr: 3e-4, image_lr: 3e-4, text_lr: 1.5e-4}",
 }
+PLAIN = ["train.head_init=random", "model.projection=mlp"]
 # What can be changed in both.
 COMMON: dict[str, list[str]] = {
     "base": [],
@@ -43,25 +44,23 @@ COMMON: dict[str, list[str]] = {
 LEVERS: dict[str, dict[str, list[str]]] = {
     "heads": COMMON
     | {
+        "random start": ["train.head_init=random"],
+        "random start, two-layer heads": PLAIN,
+        "random start, two-layer heads, embed_dim 512": [*PLAIN, "model.embed_dim=512"],
+        "ridge 1": ["train.head_ridge=1"],
+        "ridge 20": ["train.head_ridge=20"],
+        "embed_dim 128": ["model.embed_dim=128"],
+        "embed_dim 512": ["model.embed_dim=512"],
         "max pooling of regions": ["model.image_pooling=max"],
         "attention pooling": ["model.image_pooling=attention", "model.text_pooling=attention"],
         "gpo pooling": ["model.image_pooling=gpo", "model.text_pooling=gpo"],
         "region dropout": ["model.image_pooling=attention", "augment.region_dropout=0.3"],
-        "linear heads": ["model.projection=linear"],
-        "embed_dim 512": ["model.embed_dim=512"],
         "batch 128": ["stages.0.batch_size=128"],
         "batch 2,048": ["stages.0.batch_size=2048"],
+        "rate x 0.3": ["stages.0.lr=3e-4"],
         "two augmented views": ["stages.0.views=2"],
         "260 pixels": ["model.image_size=260"],
         "taught by `pretrained`": ["train.teachers=[pretrained]", "train.distillation=0.5"],
-        "embed_dim 512, linear heads": ["model.embed_dim=512", "model.projection=linear"],
-        "512, four captions": ["model.embed_dim=512", "stages.0.captions_per_image=4"],
-        "512, four captions, attention, region dropout": [
-            "model.embed_dim=512",
-            "stages.0.captions_per_image=4",
-            "model.image_pooling=attention",
-            "augment.region_dropout=0.3",
-        ],
     },
     "tune": COMMON
     | {

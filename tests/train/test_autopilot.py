@@ -26,7 +26,7 @@ def test_batches_and_epochs_suit_the_number_of_photos(count):
 def test_thousands_of_photos_get_the_recipe_as_it_is():
     base = load_recipe("small")
     heads, tune = fitted(base, 6000)
-    assert (heads.batch_size, tune.batch_size) == (512, 128)
+    assert (heads.batch_size, tune.batch_size) == (512, 256)
     assert abs(tune.epochs - base.stages[-1].epochs) <= 1
 
 

@@ -20,7 +20,7 @@ from pairlight.train.trainer import TrainResult, train
 # Fewer held-out photos than this make every estimate a matter of luck.
 ENOUGH_TO_JUDGE = 20
 # Steps of each stage that were enough on 6,000 photos; a few photos need no fewer.
-HEAD_STEPS, TUNE_STEPS, PROBE_STEPS = 130, 370, 46
+HEAD_STEPS, TUNE_STEPS, PROBE_STEPS = 130, 250, 46
 
 
 @dataclass(frozen=True)
