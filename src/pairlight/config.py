@@ -180,7 +180,7 @@ class TrainConfig:
     """Images that go through the encoder at once; more images a step are done in chunks."""
     gradient_caching: bool | None = None
     """Compute activations of each chunk again for its gradient: memory follows `chunk`, not the
-    batch size, and a step takes about a third longer. Empty: where a batch would not fit."""
+    batch size, and a step takes about a quarter longer. Empty: where a batch would not fit."""
     threads: int = 2
     """Threads that load and augment images beside training."""
 

@@ -55,7 +55,7 @@ def caching_wanted(
         return False
     output.say(
         f"gradient caching: a batch of {stage.batch_size} would hold {needed / 1e9:.1f} GB, "
-        f"{free / 1e9:.1f} GB are free; a step takes about a third longer"
+        f"{free / 1e9:.1f} GB are free; a step takes about a quarter longer"
     )
     return True
 
