@@ -102,3 +102,17 @@ def test_a_recipe_of_ones_own(tmp_path):
     mine = dataclasses.replace(load_recipe("small"), name="mine")
     path.write_text(yaml.safe_dump(dataclasses.asdict(mine)))
     assert load_recipe(str(path)) == mine
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan"])
+def test_numbers_without_end_are_refused(value):
+    with pytest.raises(ConfigError, match="head_ridge: expected a finite number"):
+        load_recipe("small", [f"train.head_ridge={value}"])
+
+
+def test_shown_values_can_be_set():
+    shown = describe(load_recipe("small"))
+    assert "train.gradient_caching = null" in shown and "model.pretrained = true" in shown
+    assert load_recipe("small", ["train.gradient_caching=null"]) == load_recipe("small")
+    with pytest.raises(ConfigError, match="gradient_caching: expected true or false, got 'maybe'"):
+        load_recipe("small", ["train.gradient_caching=maybe"])

@@ -180,7 +180,7 @@ class TrainConfig:
     """Images that go through the encoder at once; more images a step are done in chunks."""
     gradient_caching: bool | None = None
     """Compute activations of each chunk again for its gradient: memory follows `chunk`, not the
-    batch size, and a step takes about a quarter longer. Empty: where a batch would not fit."""
+    batch size, and a step takes about a quarter longer. null: where a batch would not fit."""
     threads: int = 2
     """Threads that load and augment images beside training."""
 
@@ -236,7 +236,7 @@ class Recipe:
             check(
                 self.model.projection == "linear" and (first.frozen or first.views > 0),
                 "train.head_init: cca needs model.projection: linear, and a first stage with "
-                "frozen encoders or with views",
+                "frozen encoders or with views; train.head_init=random does not",
             )
         distinct = {name.lower() for name in names}  # they name files
         check(len(distinct) == len(names), f"two stages share a name: {', '.join(names)}")

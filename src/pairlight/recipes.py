@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import math
 import textwrap
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -95,10 +96,13 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
     kind = options[0]
     if kind is float and not isinstance(value, bool):
         try:
-            return float(value)  # type: ignore[arg-type]  # YAML reads 1e-3 as a string
+            number = float(value)  # type: ignore[arg-type]  # YAML reads 1e-3 as a string
         except (TypeError, ValueError):
             raise ConfigError(f"{where}: expected a number, got {value!r}") from None
-    check(type(value) is kind, f"{where}: expected {kind.__name__}, got {value!r}")
+        check(math.isfinite(number), f"{where}: expected a finite number, got {value!r}")
+        return number
+    wanted = "true or false" if kind is bool else kind.__name__
+    check(type(value) is kind, f"{where}: expected {wanted}, got {value!r}")
     return value
 
 
@@ -121,5 +125,7 @@ def describe(recipe: Recipe) -> str:
         help_of = field_help(type(section))
         for field in dataclasses.fields(section):
             value = getattr(section, field.name)
+            if value is None or isinstance(value, bool):  # as --set takes them
+                value = {None: "null", True: "true", False: "false"}[value]
             lines.append(f"{prefix}.{field.name} = {value}\n    {help_of[field.name]}")
     return "\n".join(lines)
