@@ -68,6 +68,9 @@ class AugmentConfig:
     """Chance that a whole word is left out of a caption."""
     region_dropout: float = 0.0
     """Largest share of an image's regions that is left out before pooling."""
+    image_size: int | None = None
+    """Side of augmented views in pixels; null: model.image_size. A crop shows things larger than
+    the whole photo does: smaller views make up for it (Touvron et al. 2019) and cost less."""
     seed: int = 0
     """Seed of views kept on disk, so that runs with several train.seed can share them."""
 
@@ -78,6 +81,10 @@ class AugmentConfig:
         for name in ("flip", "jitter", "token_dropout", "word_dropout", "region_dropout"):
             value = getattr(self, name)
             check(0 <= value <= 1, f"augment.{name} must be in [0, 1], got {value}")
+        check(
+            self.image_size is None or self.image_size >= 32,
+            f"augment.image_size must be null or at least 32, got {self.image_size}",
+        )
         check(self.seed >= 0, "augment.seed must not be negative")
 
 
@@ -240,3 +247,8 @@ class Recipe:
             )
         distinct = {name.lower() for name in names}  # they name files
         check(len(distinct) == len(names), f"two stages share a name: {', '.join(names)}")
+
+    @property
+    def view_size(self) -> int:
+        """Side of augmented views in pixels."""
+        return self.augment.image_size or self.model.image_size

@@ -68,7 +68,7 @@ class StageInputs:
             photos=self.train,
             tokens=[tokenizer(list(photo.captions)) for photo in self.train],
             mask_id=tokenizer.mask_id,
-            size=self.recipe.model.image_size,
+            size=self.recipe.view_size,
             config=self.recipe.augment,
             captions_per_image=self.stage.captions_per_image,
             seed=self.recipe.train.seed,

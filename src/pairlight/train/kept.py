@@ -159,6 +159,7 @@ class Kept:
         try:
             if self.varied is None:
                 return load_square(self.photos[row].image, size)
+            size = self.varied.image_size or size
             return augmented_view(self.photos[row], size, self.varied, view, row)
         except DataError:
             return None

@@ -60,16 +60,15 @@ def describe_choice(precision: Precision, seconds: dict[str, float]) -> str:
 
 def probe_step(model: DualEncoder, count: int, precision: Precision) -> None:
     """Run `count` blank images and captions forward and backward; keep no gradient."""
-    images, texts = probe_features(model, count, count, precision)
+    images, texts = probe_features(model, count, count, model.config.image_size, precision)
     (images.sum() + texts.sum()).backward()
     model.zero_grad(set_to_none=True)
 
 
 def probe_features(
-    model: DualEncoder, images: int, captions: int, precision: Precision
+    model: DualEncoder, images: int, captions: int, size: int, precision: Precision
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the features (B, C) and (M, D) of blank images and 16-token captions."""
-    size = model.config.image_size
+    """Return the features (B, C) and (M, D) of blank images, `size` a side, and of captions."""
     with precision.autocast():
         pixels = torch.zeros(images, 3, size, size, dtype=torch.uint8, device=precision.device)
         tokens = torch.ones(captions, 16, dtype=torch.long, device=precision.device)

@@ -48,8 +48,8 @@ def caching_wanted(
     asked, chunk = recipe.train.gradient_caching, recipe.train.chunk
     if asked is not None or stage.frozen:
         return bool(asked)
-    captions = chunk * stage.captions_per_image
-    held = activation_bytes(lambda: probe_features(model, chunk, captions, precision))
+    counts = chunk, chunk * stage.captions_per_image
+    held = activation_bytes(lambda: probe_features(model, *counts, recipe.view_size, precision))
     needed, free = held * stage.batch_size / chunk, free_memory(precision.device)
     if needed <= SHARE * free:
         return False

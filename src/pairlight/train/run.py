@@ -166,7 +166,23 @@ def for_trained_heads(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, stages=stages, train=train)
 
 
-def initial_model(path: Path, recipe: Recipe) -> DualEncoder:
+def starting_model(recipe: Recipe, init: Path | None) -> DualEncoder:
+    """Return the model that training sets out from; it must take views of the recipe's size."""
+    model = DualEncoder.build(recipe.model) if init is None else _initial_model(init, recipe)
+    size = recipe.view_size
+    if size != recipe.model.image_size:
+        try:
+            with torch.inference_mode():
+                model.image_encoder(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+        except (AssertionError, RuntimeError) as error:
+            raise ConfigError(
+                f"augment.image_size: {recipe.model.image_encoder} does not take views of {size} "
+                f"pixels beside photos of {recipe.model.image_size}; leave it at null ({error})"
+            ) from None
+    return model
+
+
+def _initial_model(path: Path, recipe: Recipe) -> DualEncoder:
     """Return the model of a checkpoint to train on; it must be the recipe's."""
     model, _ = load_checkpoint(path)
     wanted = dataclasses.asdict(recipe.model)

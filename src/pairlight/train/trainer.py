@@ -32,11 +32,11 @@ from pairlight.train.run import (
     clear_run,
     entries_of,
     for_trained_heads,
-    initial_model,
     is_best,
     next_position,
     open_run,
     save_history,
+    starting_model,
 )
 from pairlight.train.runlog import RunLog, data_hash, environment, epoch_line, epoch_scalars
 from pairlight.train.schedule import make_optimizer
@@ -279,7 +279,7 @@ def train(
         output.say(f"nothing to resume in {out}: starting from the beginning")
     torch.manual_seed(recipe.train.seed)
     device = pick_device(device)
-    model = DualEncoder.build(recipe.model) if init is None else initial_model(init, recipe)
+    model = starting_model(recipe, init)
     if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
         clear_run(paths, recipe)
     log = RunLog(out, paths.board)
