@@ -59,7 +59,7 @@ LEVERS: dict[str, dict[str, list[str]]] = {
         "batch 2,048": ["stages.0.batch_size=2048"],
         "rate x 0.3": ["stages.0.lr=3e-4"],
         "two augmented views": ["stages.0.views=2"],
-        "260 pixels": ["model.image_size=260"],
+        "224 pixels": ["model.image_size=224"],
         "taught by `pretrained`": ["train.teachers=[pretrained]", "train.distillation=0.5"],
     },
     "tune": COMMON
@@ -78,6 +78,8 @@ LEVERS: dict[str, dict[str, list[str]]] = {
         "one view": ["stages.0.views=1"],
         "a new view every epoch": ["stages.0.views=3"],
         "no cropping": ["augment.crop_scale=1"],
+        "views of 256 pixels": ["augment.image_size=256"],
+        "224 pixels": ["model.image_size=224"],
         "taught by `pretrained`": ["train.teachers=[pretrained]", "train.distillation=0.5"],
     },
 }
