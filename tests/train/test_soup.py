@@ -5,11 +5,14 @@ import dataclasses
 import pytest
 import torch
 
+from pairlight.data.manifest import read_manifest
 from pairlight.errors import ConfigError, ModelError
-from pairlight.models.checkpoint import read_checkpoint
+from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
+from pairlight.output import Output
 from pairlight.train import soup
 from pairlight.train.soup import greedy_soup
 from pairlight.train.trainer import train
+from pairlight.train.validate import validate
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,20 @@ def test_what_makes_it_worse_is_left_out(tmp_path, runs, sample_manifest, monkey
 def test_real_scores_of_a_soup(tmp_path, runs, sample_manifest):
     made = greedy_soup([r.best for r in runs], sample_manifest, tmp_path / "s.pth", device="cpu")
     assert made.val["rsum"] >= max(made.alone.values())
+
+
+def test_a_soup_for_larger_photos_is_judged_on_them(tmp_path, runs, sample_manifest):
+    paths = [run.best for run in runs]
+    plain = greedy_soup(paths, sample_manifest, tmp_path / "s64.pth", device="cpu")
+    large = greedy_soup(paths, sample_manifest, tmp_path / "s96.pth", device="cpu", image_size=96)
+    model, content = load_checkpoint(tmp_path / "s96.pth")
+    assert model.config.image_size == 96
+    assert large.val["loss"] != plain.val["loss"]
+    photos = [photo for photo in read_manifest(sample_manifest, "val") if photo.captions]
+    again = validate(model, photos, "cpu", Output(quiet=True))
+    assert again["rsum"] == content["val"]["rsum"] == large.val["rsum"]
+    alone = greedy_soup(paths[:1], sample_manifest, tmp_path / "a.pth", device="cpu", image_size=96)
+    assert alone.val["rsum"] == large.alone[str(paths[0])]
 
 
 def test_refusals(tmp_path, tiny_recipe, runs, sample_manifest):

@@ -14,6 +14,10 @@ def soup(
     manifest: Annotated[Path, typer.Option(help="Manifest with a validation split.")],
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
     split: Annotated[str, typer.Option(help="The split that decides.")] = "val",
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=32, help="Side of photos for the result; by default that of the runs."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     quiet: bool = QUIET,
     json_to: str = JSON,
@@ -36,7 +40,7 @@ def soup(
             f"{error.name} is not installed; soups need: pip install 'pairlight[train]'"
         ) from None
     output = Output(quiet, json_to)
-    made = greedy_soup(checkpoints, manifest, out, split, device, output)
+    made = greedy_soup(checkpoints, manifest, out, split, device, output, image_size)
     output.say(f"{len(made.taken)} of {len(checkpoints)} taken: rsum {made.val['rsum']:.1f}")
     output.say(f"next: pairlight evaluate --model {out} --manifest {manifest}")
     taken = [str(path) for path in made.taken]

@@ -84,6 +84,11 @@ def read_checkpoint(path: Path, embed_dim: int | None = None) -> dict[str, Any]:
 def load_checkpoint(path: Path, embed_dim: int | None = None) -> tuple[DualEncoder, dict[str, Any]]:
     """Return the model of a checkpoint in evaluation mode, and the checkpoint's content."""
     content = read_checkpoint(path, embed_dim)
+    return model_of(content, path), content
+
+
+def model_of(content: dict[str, Any], path: Path) -> DualEncoder:
+    """Return the model, in evaluation mode, of what `read_checkpoint` gave for `path`."""
     try:
         config: ModelConfig = from_dict(ModelConfig, content["model"], where=str(path))
     except ConfigError as error:
@@ -96,4 +101,4 @@ def load_checkpoint(path: Path, embed_dim: int | None = None) -> tuple[DualEncod
     except RuntimeError as error:
         reason = str(error).split("\n")[1].strip()[:160]
         raise ModelError(f"{path}: its weights do not fit its configuration: {reason}") from None
-    return model.eval(), content
+    return model.eval()

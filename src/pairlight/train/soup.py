@@ -11,7 +11,7 @@ from pairlight.data.manifest import read_split
 from pairlight.embed import pick_device
 from pairlight.errors import ConfigError, DataError, ModelError
 from pairlight.files import sha256_of
-from pairlight.models.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from pairlight.models.checkpoint import model_of, read_checkpoint, save_checkpoint
 from pairlight.output import Output
 from pairlight.train.validate import validate
 
@@ -34,16 +34,19 @@ def greedy_soup(
     split: str = "val",
     device: str = "auto",
     output: Output | None = None,
+    image_size: int | None = None,
 ) -> Soup:
     """Average checkpoints of one model as long as the rsum on `split` rises, and save to `out`.
 
     Greedy soup (Wortsman et al. 2022, "Model soups"): the best alone comes first, each next one
     stays if the average with it is better. Averages make sense for runs that set out from the
-    same weights (`train --init`). Raises `ConfigError` for fewer than two different files,
-    `ModelError` for checkpoints of different models.
+    same weights (`train --init`). With `image_size` the result looks at photos of so many pixels a
+    side, and is judged so; larger photos than the views of training can help (Touvron et al. 2019),
+    one checkpoint too. Raises `ConfigError` for fewer than two different files, `ModelError` for checkpoints of
+    different models and for an encoder that does not take the size.
     """
     output = output or Output(quiet=True)
-    if len({path.resolve() for path in paths}) < 2:
+    if len({path.resolve() for path in paths}) < 2 and image_size is None:
         raise ConfigError("a soup needs at least two different checkpoints")
     if out.exists():
         raise ConfigError(f"{out}: exists already; choose another --out, or remove it")
@@ -54,7 +57,8 @@ def greedy_soup(
     contents = [read_checkpoint(path) for path in paths]
     for path, content in zip(paths, contents, strict=True):
         _same_model(paths[0], contents[0], path, content)
-    model, _ = load_checkpoint(paths[0])
+    config = contents[0]["model"] | ({"image_size": image_size} if image_size else {})
+    model = model_of(contents[0] | {"model": config}, paths[0])
     device = pick_device(device)
     model.to(device)
 
@@ -62,24 +66,25 @@ def greedy_soup(
         model.load_state_dict(weights)
         return validate(model, photos, device, output)
 
-    scores = [score(content["state_dict"]) for content in contents]
-    for path, val in zip(paths, scores, strict=True):
+    weights = [content["state_dict"] for content in contents]
+    alone = [score(each) for each in weights]
+    for path, val in zip(paths, alone, strict=True):
         output.say(f"{path}: rsum {val['rsum']:.1f}")
-    order = sorted(range(len(paths)), key=lambda n: -scores[n]["rsum"])
-    taken, best = order[:1], scores[order[0]]
+    order = sorted(range(len(paths)), key=lambda n: -alone[n]["rsum"])
+    taken, best = order[:1], alone[order[0]]
     for candidate in order[1:]:
-        val = score(mean([contents[n]["state_dict"] for n in [*taken, candidate]]))
+        val = score(mean([weights[n] for n in [*taken, candidate]]))
         kept = val["rsum"] > best["rsum"]
         output.say(f"with {paths[candidate]}: rsum {val['rsum']:.1f}, {'kept' if kept else 'left'}")
         if kept:
             taken, best = [*taken, candidate], val
-    model.load_state_dict(mean([contents[n]["state_dict"] for n in taken]))
+    model.load_state_dict(mean([weights[n] for n in taken]))
     chosen = [paths[n] for n in taken]
     facts = {key: contents[order[0]].get(key) for key in ("recipe_name", "recipe", "data_hash")}
     parts = [{"file": path.name, "sha256": sha256_of(path)} for path in chosen]
     save_checkpoint(out, model.cpu(), **facts, val=best, soup=parts)
-    alone = {str(path): val["rsum"] for path, val in zip(paths, scores, strict=True)}
-    return Soup(chosen, alone, best)
+    rsums = {str(path): val["rsum"] for path, val in zip(paths, alone, strict=True)}
+    return Soup(chosen, rsums, best)
 
 
 def mean(weights: Sequence[Weights]) -> Weights:
