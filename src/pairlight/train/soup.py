@@ -42,8 +42,8 @@ def greedy_soup(
     stays if the average with it is better. Averages make sense for runs that set out from the
     same weights (`train --init`). With `image_size` the result looks at photos of so many pixels a
     side, and is judged so; larger photos than the views of training can help (Touvron et al. 2019),
-    one checkpoint too. Raises `ConfigError` for fewer than two different files, `ModelError` for checkpoints of
-    different models and for an encoder that does not take the size.
+    one checkpoint too. Raises `ConfigError` for fewer than two different files, `ModelError` for
+    checkpoints of different models and for an encoder that does not take the size.
     """
     output = output or Output(quiet=True)
     if len({path.resolve() for path in paths}) < 2 and image_size is None:
