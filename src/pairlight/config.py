@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pairlight.errors import ConfigError
 
 
+# Pixels: past it a batch of 32 photos needs more memory than a laptop has.
+MAX_SIDE = 1024
+
+
 def check(ok: bool, message: str) -> None:
     """Raise `ConfigError` with `message` unless `ok`."""
     if not ok:
@@ -45,7 +49,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check(self.embed_dim > 0, f"model.embed_dim must be positive, got {self.embed_dim}")
-        check(self.image_size >= 32, f"model.image_size must be at least 32, got {self.image_size}")
+        check(
+            32 <= self.image_size <= MAX_SIDE,
+            f"model.image_size must be from 32 to {MAX_SIDE}, got {self.image_size}",
+        )
         check(self.max_tokens >= 3, f"model.max_tokens must be at least 3, got {self.max_tokens}")
         check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), got {self.dropout}")
         check(self.init_temperature > 0, "model.init_temperature must be positive")
@@ -82,8 +89,8 @@ class AugmentConfig:
             value = getattr(self, name)
             check(0 <= value <= 1, f"augment.{name} must be in [0, 1], got {value}")
         check(
-            self.image_size is None or self.image_size >= 32,
-            f"augment.image_size must be null or at least 32, got {self.image_size}",
+            self.image_size is None or 32 <= self.image_size <= MAX_SIDE,
+            f"augment.image_size must be null or from 32 to {MAX_SIDE}, got {self.image_size}",
         )
         check(self.seed >= 0, "augment.seed must not be negative")
 

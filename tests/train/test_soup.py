@@ -98,7 +98,7 @@ def test_a_soup_for_larger_photos_is_judged_on_them(tmp_path, runs, sample_manif
 
 def test_refusals(tmp_path, tiny_recipe, runs, sample_manifest):
     one = runs[0].best
-    with pytest.raises(ConfigError, match="at least two different"):
+    with pytest.raises(ConfigError, match="two different checkpoints, or one and --image-size"):
         greedy_soup([one, one], sample_manifest, tmp_path / "soup.pth")
     with pytest.raises(ConfigError, match="exists already"):
         greedy_soup([one, runs[1].best], sample_manifest, one)

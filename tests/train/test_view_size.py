@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from pairlight.config import AugmentConfig
+from pairlight.config import AugmentConfig, ModelConfig
 from pairlight.errors import ConfigError
 from pairlight.models.image_encoders import ImageEncoder
 from pairlight.train.run import starting_model
@@ -55,6 +55,11 @@ def test_view_size_is_the_model_s_unless_given(tiny_recipe):
     assert with_views(tiny_recipe, 48, 0).view_size == 48
 
 
-def test_a_view_too_small_is_refused():
-    with pytest.raises(ConfigError, match="augment.image_size must be null or at least 32, got 8"):
-        AugmentConfig(image_size=8)
+@pytest.mark.parametrize("size", [8, 4000])
+def test_sizes_out_of_bounds_are_refused(size):
+    with pytest.raises(
+        ConfigError, match=f"image_size must be null or from 32 to 1024, got {size}"
+    ):
+        AugmentConfig(image_size=size)
+    with pytest.raises(ConfigError, match=f"image_size must be from 32 to 1024, got {size}"):
+        ModelConfig(image_size=size)

@@ -16,7 +16,11 @@ def soup(
     split: Annotated[str, typer.Option(help="The split that decides.")] = "val",
     image_size: Annotated[
         int | None,
-        typer.Option(min=32, help="Side of photos for the result; by default that of the runs."),
+        typer.Option(
+            min=32,
+            max=1024,
+            help="Side of photos for the result, best a multiple of 32; default: that of the runs.",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     quiet: bool = QUIET,
@@ -26,12 +30,15 @@ def soup(
 
     The runs must set out from the same weights: train one, then others with
     --init ITS/checkpoints/best_heads_256.pth and another --set train.seed. The result is as
-    small and fast as one of them.
+    small and fast as one of them. With --image-size it looks at photos of another size than
+    training did, one checkpoint too: after views of 224 pixels, photos of 256 are found better.
 
     \b
     Examples:
       pairlight soup runs/a/checkpoints/best_model_256.pth runs/b/checkpoints/best_model_256.pth \\
         --manifest photos.jsonl --out soup_256.pth
+      pairlight soup runs/a/checkpoints/best_model_256.pth --image-size 256 \\
+        --manifest photos.jsonl --out larger_256.pth
     """
     try:
         from pairlight.train.soup import greedy_soup

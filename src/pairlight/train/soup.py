@@ -46,15 +46,15 @@ def greedy_soup(
     checkpoints of different models and for an encoder that does not take the size.
     """
     output = output or Output(quiet=True)
+    contents = [read_checkpoint(path) for path in paths]
     if len({path.resolve() for path in paths}) < 2 and image_size is None:
-        raise ConfigError("a soup needs at least two different checkpoints")
+        raise ConfigError("a soup needs two different checkpoints, or one and --image-size")
     if out.exists():
         raise ConfigError(f"{out}: exists already; choose another --out, or remove it")
     photos, split = read_split(manifest, split)
     photos = [photo for photo in photos if photo.captions]
     if not photos:
         raise DataError(f"{manifest}: no photo of split {split} has a caption")
-    contents = [read_checkpoint(path) for path in paths]
     for path, content in zip(paths, contents, strict=True):
         _same_model(paths[0], contents[0], path, content)
     config = contents[0]["model"] | ({"image_size": image_size} if image_size else {})
