@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from pairlight.errors import ConfigError
 
-
 # Pixels: past it a batch of 32 photos needs more memory than a laptop has.
 MAX_SIDE = 1024
 
@@ -31,7 +30,7 @@ class ModelConfig:
     embed_dim: int = 256
     """Length of an embedding."""
     image_size: int = 224
-    """Pixels along each side of the square the image encoder sees."""
+    """Pixels along each side of the square the image encoder sees, best a multiple of 32."""
     max_tokens: int = 40
     """Captions are cut to this many tokens, the two special ones included."""
     image_pooling: str = "mean"
