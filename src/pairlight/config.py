@@ -177,6 +177,9 @@ class TrainConfig:
     """Share of the loss whose targets are the mean of the teachers' logits for the same batch."""
     scale_rate: float = 1.0
     """The logit scale's learning rate, as a multiple of the heads'."""
+    hub_prototypes: int = 0
+    """Size of the correction of hubs that is fitted when training has ended, in prototypes of the
+    training photos and captions, and kept if it raises the validation rsum; 0: none."""
     ema: float = 0.0
     """Decay of a running average of the weights, which is validated and kept; 0: the weights."""
     weight_decay: float = 0.05
@@ -216,6 +219,10 @@ class TrainConfig:
         )
         check(self.soft_temperature > 0, "train.soft_temperature must be positive")
         check(0 <= self.ema < 1, f"train.ema must be in [0, 1), got {self.ema}")
+        check(
+            0 <= self.hub_prototypes <= 65536,
+            f"train.hub_prototypes must be in [0, 65536], got {self.hub_prototypes}",
+        )
         check(self.patience > 0, "train.patience must be positive")
         check(self.chunk > 0, "train.chunk must be positive")
         check(self.threads > 0, "train.threads must be positive")
@@ -251,6 +258,10 @@ class Recipe:
                 "train.head_init: cca needs model.projection: linear, and a first stage with "
                 "frozen encoders or with views; train.head_init=random does not",
             )
+        check(
+            self.train.hub_prototypes == 0 or self.model.embed_dim > 2,
+            "train.hub_prototypes needs model.embed_dim of 3 or more",
+        )
         distinct = {name.lower() for name in names}  # they name files
         check(len(distinct) == len(names), f"two stages share a name: {', '.join(names)}")
 

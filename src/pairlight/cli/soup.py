@@ -22,6 +22,15 @@ def soup(
             help="Side of photos for the result, best a multiple of 32; default: that of the runs.",
         ),
     ] = None,
+    hub_prototypes: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65536,
+            help="Size of the correction of hubs that is fitted to the result; 0: none; "
+            "default: that of the first run's recipe.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     quiet: bool = QUIET,
     json_to: str = JSON,
@@ -32,6 +41,8 @@ def soup(
     --init ITS/checkpoints/best_heads_256.pth and another --set train.seed. The result is as
     small and fast as one of them. With --image-size it looks at photos of another size than
     training did, one checkpoint too: after views of 224 pixels, photos of 256 are found better.
+    With --hub-prototypes photos and texts that match anything at all are held back, one
+    checkpoint too; it is fitted to the manifest's train split and kept if the scores rise.
 
     \b
     Examples:
@@ -39,6 +50,7 @@ def soup(
         --manifest photos.jsonl --out soup_256.pth
       pairlight soup runs/a/checkpoints/best_model_256.pth --image-size 256 \\
         --manifest photos.jsonl --out larger_256.pth
+      pairlight soup older_256.pth --hub-prototypes 1024 --manifest photos.jsonl --out new_256.pth
     """
     try:
         from pairlight.train.soup import greedy_soup
@@ -47,7 +59,9 @@ def soup(
             f"{error.name} is not installed; soups need: pip install 'pairlight[train]'"
         ) from None
     output = Output(quiet, json_to)
-    made = greedy_soup(checkpoints, manifest, out, split, device, output, image_size)
+    made = greedy_soup(
+        checkpoints, manifest, out, split, device, output, image_size, hub_prototypes
+    )
     output.say(f"{len(made.taken)} of {len(checkpoints)} taken: rsum {made.val['rsum']:.1f}")
     output.say(f"next: pairlight evaluate --model {out} --manifest {manifest}")
     taken = [str(path) for path in made.taken]

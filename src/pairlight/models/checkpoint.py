@@ -96,9 +96,18 @@ def model_of(content: dict[str, Any], path: Path) -> DualEncoder:
     image = build_image_encoder(config.image_encoder, config.image_size, pretrained=False)
     text = rebuild_text_encoder(content["text_config"], content["tokenizer"])
     model = DualEncoder(config, image, text)
+    _make_room_for_hubs(model, content["state_dict"])
     try:
         model.load_state_dict(content["state_dict"])
     except RuntimeError as error:
         reason = str(error).split("\n")[1].strip()[:160]
         raise ModelError(f"{path}: its weights do not fit its configuration: {reason}") from None
     return model.eval()
+
+
+def _make_room_for_hubs(model: DualEncoder, weights: dict[str, Any]) -> None:
+    biases = [weights.get(f"{tower}_hubs.linear.bias") for tower in ("image", "text")]
+    counts = [bias.numel() - model.config.embed_dim + 2 for bias in biases if bias is not None]
+    # Else the weights do not fit, and loading them says so.
+    if len(counts) == 2 and min(counts) > 0:
+        model.make_room_for_hubs(*counts)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from pairlight.config import ModelConfig
 from pairlight.errors import choose
+from pairlight.models.hubs import ROOM, HubCorrection
 from pairlight.models.image_encoders import ImageEncoder, build_image_encoder
 from pairlight.models.pooling import IMAGE_POOLING, TEXT_POOLING
 from pairlight.models.text_encoders import TextEncoder, build_text_encoder
@@ -53,6 +54,9 @@ class DualEncoder(nn.Module):
         self.text_pool = text_pool(text_encoder.dim)
         self.image_head = head(image_encoder.dim, config.embed_dim, config.dropout)
         self.text_head = head(text_encoder.dim, config.embed_dim, config.dropout)
+        # Fitted when training has ended: `train.hubs`.
+        self.image_hubs: nn.Module = nn.Identity()
+        self.text_hubs: nn.Module = nn.Identity()
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.init_temperature)))
 
     @classmethod
@@ -66,7 +70,22 @@ class DualEncoder(nn.Module):
     @property
     def logit_scale(self) -> torch.Tensor:
         """The inverse temperature that multiplies cosines, clamped above."""
-        return self.log_scale.exp().clamp(max=self.config.max_logit_scale)
+        scale = self.log_scale.exp().clamp(max=self.config.max_logit_scale)
+        return scale * (1 + ROOM) if self.corrects_hubs else scale
+
+    @property
+    def corrects_hubs(self) -> bool:
+        """Whether hub correction is part of the model."""
+        return isinstance(self.image_hubs, HubCorrection)
+
+    def make_room_for_hubs(self, image_prototypes: int, text_prototypes: int) -> None:
+        """Add hub correction of these sizes, to be filled with what was fitted."""
+        self.image_hubs = HubCorrection(self.config.embed_dim, image_prototypes, 1)
+        self.text_hubs = HubCorrection(self.config.embed_dim, text_prototypes, -1)
+
+    def forget_hubs(self) -> None:
+        """Take hub correction away: it does not fit what training makes of the model."""
+        self.image_hubs, self.text_hubs = nn.Identity(), nn.Identity()
 
     def image_features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return pooled features (B, C) float32 of pixels (B, 3, H, W) uint8."""
@@ -95,11 +114,11 @@ class DualEncoder(nn.Module):
 
     def project_images(self, features: torch.Tensor) -> torch.Tensor:
         """Return embeddings (B, embed_dim) of unit length from pooled features."""
-        return F.normalize(self.image_head(features), dim=-1)
+        return self.image_hubs(F.normalize(self.image_head(features), dim=-1))
 
     def project_texts(self, features: torch.Tensor) -> torch.Tensor:
         """Return embeddings (M, embed_dim) of unit length from pooled features."""
-        return F.normalize(self.text_head(features), dim=-1)
+        return self.text_hubs(F.normalize(self.text_head(features), dim=-1))
 
     def forward(self, pixels: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor):
         """Return image (B, d) and text (M, d) embeddings."""

@@ -14,8 +14,8 @@ from pairlight.errors import DataError
 from pairlight.files import make_folder, write_text_atomic
 from pairlight.output import Output
 from pairlight.recipes import from_dict
-from pairlight.train.run import RunPaths, entries_of
-from pairlight.train.trainer import TrainResult, train
+from pairlight.train.run import RunPaths, TrainResult, entries_of
+from pairlight.train.trainer import train
 
 # Fewer held-out photos than this make every estimate a matter of luck.
 ENOUGH_TO_JUDGE = 20
@@ -90,7 +90,8 @@ def choose(
     probe = dataclasses.replace(
         tune, name="probe", epochs=math.ceil(PROBE_STEPS / steps), views=1, captions_per_image=2
     )
-    recipe = dataclasses.replace(base, stages=(heads, probe))
+    plain = dataclasses.replace(base.train, hub_prototypes=0)  # it is the encoders that are judged
+    recipe = dataclasses.replace(base, stages=(heads, probe), train=plain)
     try:
         run = train(manifest, recipe, folder, False, True, output, device, cache)
     finally:

@@ -11,7 +11,7 @@ from pairlight.train.epoch import Embedded, StageState, kept_batches, photo_batc
 from pairlight.train.head_init import fit_heads
 from pairlight.train.kept import Kept
 from pairlight.train.stem import Stem
-from pairlight.train.validate import validate
+from pairlight.train.validate import Split, validate
 from pairlight.types import Photo
 
 
@@ -92,6 +92,15 @@ class StageInputs:
             config = self.recipe.train
             best = fit_heads(self.model, self.kept, config.head_ridge, config.chunk)
             self.output.say(f"heads start from canonical correlations, the largest {best:.2f}")
+
+    @property
+    def splits(self) -> tuple[Split, Split]:
+        """Train and val as the model meets them in use: photos, or what frozen encoders give."""
+        frozen = all(stage.frozen for stage in self.recipe.stages)  # the same for every checkpoint
+        pooled = frozen and self.stem.pools_images and self.stem.pools_texts
+        if pooled and self.kept and self.kept_val and not self.kept.varied:
+            return self.kept, self.kept_val
+        return self.train, self.val
 
     def validate(self) -> dict | None:
         """Return the scores on the validation split, None where there is none."""

@@ -62,6 +62,15 @@ class RunPaths:
 
 
 @dataclass(frozen=True)
+class TrainResult:
+    """What a run left: its best and last checkpoints, and one entry of history an epoch."""
+
+    best: Path
+    last: Path
+    history: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Position:
     """The next epoch to run: `stage` counts from 0, `epoch` within it too."""
 
@@ -193,6 +202,7 @@ def _initial_model(path: Path, recipe: Recipe) -> DualEncoder:
                 f"--init {path}: its model.{key} is {found!r}, the recipe has {wanted[key]!r}; "
                 f"add --set model.{key}={found}"
             )
+    model.forget_hubs()
     return model
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
-from pairlight.data.manifest import read_split
+from pairlight.data.manifest import read_manifest, read_split
 from pairlight.embed import pick_device
 from pairlight.errors import ConfigError, DataError, ModelError
 from pairlight.files import sha256_of
 from pairlight.models.checkpoint import model_of, read_checkpoint, save_checkpoint
+from pairlight.models.hubs import without_hubs
 from pairlight.output import Output
+from pairlight.train.hubs import correct_hubs
 from pairlight.train.validate import validate
 
 Weights = dict[str, torch.Tensor]
@@ -35,6 +37,7 @@ def greedy_soup(
     device: str = "auto",
     output: Output | None = None,
     image_size: int | None = None,
+    hub_prototypes: int | None = None,
 ) -> Soup:
     """Average checkpoints of one model as long as the rsum on `split` rises, and save to `out`.
 
@@ -42,21 +45,19 @@ def greedy_soup(
     stays if the average with it is better. Averages make sense for runs that set out from the
     same weights (`train --init`). With `image_size` the result looks at photos of so many pixels a
     side, and is judged so; larger photos than the views of training can help (Touvron et al. 2019),
-    one checkpoint too. Raises `ConfigError` for fewer than two different files, `ModelError` for
-    checkpoints of different models and for an encoder that does not take the size.
+    one checkpoint too. `hub_prototypes`, by default the first run's, is the size of the correction
+    of hubs that is fitted to the result and kept where it helps; corrections of the runs are put
+    aside. Raises `ConfigError` for fewer than two different files, `ModelError` for checkpoints
+    of different models and for an encoder that does not take the size.
     """
     output = output or Output(quiet=True)
-    contents = [read_checkpoint(path) for path in paths]
-    if len({path.resolve() for path in paths}) < 2 and image_size is None:
-        raise ConfigError("a soup needs two different checkpoints, or one and --image-size")
     if out.exists():
         raise ConfigError(f"{out}: exists already; choose another --out, or remove it")
+    contents = _contents(paths, one_will_do=image_size is not None or hub_prototypes is not None)
     photos, split = read_split(manifest, split)
     photos = [photo for photo in photos if photo.captions]
     if not photos:
         raise DataError(f"{manifest}: no photo of split {split} has a caption")
-    for path, content in zip(paths, contents, strict=True):
-        _same_model(paths[0], contents[0], path, content)
     config = contents[0]["model"] | ({"image_size": image_size} if image_size else {})
     model = model_of(contents[0] | {"model": config}, paths[0])
     device = pick_device(device)
@@ -79,6 +80,12 @@ def greedy_soup(
         if kept:
             taken, best = [*taken, candidate], val
     model.load_state_dict(mean([weights[n] for n in taken]))
+    if hub_prototypes is None:
+        recipe = contents[0].get("recipe") or {}
+        hub_prototypes = recipe.get("train", {}).get("hub_prototypes", 0)
+    if hub_prototypes:
+        bank = [photo for photo in read_manifest(manifest) if photo.split == "train"]
+        best = correct_hubs(model, (bank, photos), hub_prototypes, device, output) or best
     chosen = [paths[n] for n in taken]
     facts = {key: contents[order[0]].get(key) for key in ("recipe_name", "recipe", "data_hash")}
     parts = [{"file": path.name, "sha256": sha256_of(path)} for path in chosen]
@@ -93,6 +100,19 @@ def mean(weights: Sequence[Weights]) -> Weights:
         name: torch.stack([each[name].float() for each in weights]).mean(0).to(first.dtype)
         for name, first in weights[0].items()
     }
+
+
+def _contents(paths: Sequence[Path], one_will_do: bool) -> list[dict[str, Any]]:
+    """Return what the checkpoints hold, all of one model, without corrections of hubs."""
+    contents = [read_checkpoint(path) for path in paths]
+    if len({path.resolve() for path in paths}) < 2 and not one_will_do:
+        raise ConfigError(
+            "a soup needs two different checkpoints, or one and --image-size or --hub-prototypes"
+        )
+    for path, content in zip(paths, contents, strict=True):
+        content["state_dict"] = without_hubs(content["state_dict"])
+        _same_model(paths[0], contents[0], path, content)
+    return contents
 
 
 def _same_model(first: Path, wanted: dict, path: Path, found: dict) -> None:

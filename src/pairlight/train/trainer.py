@@ -21,6 +21,7 @@ from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
 from pairlight.train import epoch as epochs
 from pairlight.train.average import WeightAverage
+from pairlight.train.hubs import correct_checkpoint
 from pairlight.train.inputs import StageInputs
 from pairlight.train.objective import Objective, caption_meaning
 from pairlight.train.precision import Precision, choose_precision, describe_choice, probe_step
@@ -28,6 +29,7 @@ from pairlight.train.recompute import caching_wanted
 from pairlight.train.run import (
     Position,
     RunPaths,
+    TrainResult,
     captioned_splits,
     clear_run,
     entries_of,
@@ -42,15 +44,6 @@ from pairlight.train.runlog import RunLog, data_hash, environment, epoch_line, e
 from pairlight.train.schedule import make_optimizer
 from pairlight.train.teachers import Teachers, ask_teachers
 from pairlight.types import Photo
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a run left: its best and last checkpoints, and one entry of history an epoch."""
-
-    best: Path
-    last: Path
-    history: list[dict[str, Any]]
 
 
 @dataclass
@@ -78,10 +71,16 @@ class Trainer:
         if resumed is not None:
             self._restore(resumed)
         self._prepare_targets()
+        inputs = None
         while (position := next_position(self.history, self.recipe)) is not None:
             held = resumed["optimizer"] if resumed and position.epoch else None
             resumed = None
-            self._run_stage(position, held)
+            inputs = self._run_stage(position, held)
+        if self.recipe.train.hub_prototypes:
+            splits = inputs.splits if inputs else (self.train, self.val)
+            best, config = self.paths.best, self.recipe.train
+            found = correct_checkpoint(best, splits, config, self.device, self.output)
+            self.log.event("hubs", val=found)
 
     def _prepare_targets(self) -> None:
         config = self.recipe.train
@@ -105,7 +104,7 @@ class Trainer:
         save_history(self.paths, self.history, self.recipe)
         self.output.say(f"resuming after epoch {len(self.history)}")
 
-    def _run_stage(self, position: Position, held: dict | None) -> None:
+    def _run_stage(self, position: Position, held: dict | None) -> StageInputs:
         stage = self.recipe.stages[position.stage]
         if position.stage and not position.epoch:
             before = self.recipe.stages[position.stage - 1]
@@ -154,6 +153,7 @@ class Trainer:
                 break
         if len(entries_of(self.history, stage)) < stage.epochs:
             self.output.say(f"stage {stage.name} stops early: rsum no longer rises")
+        return inputs
 
     def _precision(self, stage: StageConfig) -> Precision:
         """Return the run's precision, probing once when photos first go through the encoders."""
@@ -287,7 +287,7 @@ def train(
     trainer = Trainer(recipe, paths, train, val, data, device, output, log, model, kept)
     counts = {name: len(each) for name, each in chosen.items()}
     size = sum(p.numel() for p in model.parameters())
-    facts = {"init": str(init) if init else None, "device": device, "parameters": size}
+    facts = {"init": init and str(init), "device": device, "parameters": size}
     facts |= {"data": {"manifest": str(manifest), "sha256": data, **counts}, **environment()}
     log.event("resume" if resumed else "start", recipe=dataclasses.asdict(recipe), **facts)
     try:

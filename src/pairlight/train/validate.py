@@ -12,22 +12,28 @@ from pairlight.metrics.retrieval import ranks, summary
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
 from pairlight.train.kept import Kept
-from pairlight.types import Photo
+from pairlight.types import Embeddings, Photo
+
+Split = Kept | Sequence[Photo]
 
 
-def validate(
-    model: DualEncoder, held_out: Kept | Sequence[Photo], device: str, output: Output
-) -> dict[str, Any]:
+def validate(model: DualEncoder, held_out: Split, device: str, output: Output) -> dict[str, Any]:
     """Return loss, recalls both ways and their sum (percent), from kept features or photos."""
     model.eval()
-    if isinstance(held_out, Kept):
-        images, texts, owner = embed_kept(model, held_out)
-    else:
-        found = embed_photos(Model(model, "", device=device), held_out, output.track)
-        images, texts, owner = found.images, found.texts, found.owner
-    i2t_ranks, t2i_ranks = ranks(images, texts, owner)
-    scale = model.logit_scale.item()
-    val: dict[str, Any] = {"loss": info_nce(images, texts, owner, scale)}
+    return scores(embed_split(model, held_out, device, output), model.logit_scale.item())
+
+
+def embed_split(model: DualEncoder, split: Split, device: str, output: Output) -> Embeddings:
+    """Return the embeddings of photos, or of what is kept of them."""
+    if isinstance(split, Kept):
+        return Embeddings(*embed_kept(model, split))
+    return embed_photos(Model(model, "", device=device), split, output.track)
+
+
+def scores(found: Embeddings, scale: float) -> dict[str, Any]:
+    """Return loss, recalls both ways and their sum (percent); `scale` is the logit scale."""
+    i2t_ranks, t2i_ranks = ranks(found.images, found.texts, found.owner)
+    val: dict[str, Any] = {"loss": info_nce(found.images, found.texts, found.owner, scale)}
     val |= {"i2t": summary(i2t_ranks), "t2i": summary(t2i_ranks)}
     val["rsum"] = sum(val[way][f"R@{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10))
     return val

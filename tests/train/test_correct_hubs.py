@@ -1,0 +1,164 @@
+"""Fitting hub correction: to a bank with a planted hub, at the end of training, to soups."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pairlight.data.manifest import read_manifest
+from pairlight.errors import ConfigError
+from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
+from pairlight.models.dual_encoder import DualEncoder
+from pairlight.output import Output
+from pairlight.train import hubs
+from pairlight.train.hubs import correct_hubs, fit_hubs
+from pairlight.train.soup import greedy_soup
+from pairlight.train.trainer import train
+from pairlight.train.validate import scores
+from pairlight.types import Embeddings
+
+
+def planted(rng, pairs, dim=16):
+    """Return noisy pairs of embeddings; a third of the images lean to where all captions are."""
+    common = np.eye(dim)[0]
+    base = rng.normal(size=(pairs, dim)) + 2.5 * common
+    images = base + 0.9 * rng.normal(size=(pairs, dim))
+    images[: pairs // 3] += 4 * common  # these are near to every caption
+    texts = base + 0.9 * rng.normal(size=(pairs, dim))
+    for each in (images, texts):
+        each[:, -2:] *= 0.05  # real embeddings have directions that can be spared
+        each /= np.linalg.norm(each, axis=1, keepdims=True)
+    return Embeddings(images.astype(np.float32), texts.astype(np.float32), np.arange(pairs))
+
+
+def share_of_planted(found):
+    """Return which part of all captions' first ten the planted third of the images takes."""
+    first = np.argsort(-(found.texts @ found.images.T), axis=1)[:, :10]
+    return (first < len(found.images) // 3).mean()
+
+
+def corrected(model, found):
+    with torch.inference_mode():
+        images = model.image_hubs(torch.from_numpy(found.images)).numpy()
+        texts = model.text_hubs(torch.from_numpy(found.texts)).numpy()
+    return dataclasses.replace(found, images=images, texts=texts)
+
+
+@pytest.mark.parametrize("count", [40, 1000])
+def test_planted_hubs_are_held_back(tiny_recipe, count):
+    model = DualEncoder.build(tiny_recipe.model)
+    rng = np.random.default_rng(0)
+    bank, unseen = planted(rng, 300), planted(rng, 200)
+    before = scores(unseen, 10)
+    fit_hubs(model, bank, unseen, count, seed=0)
+    after = corrected(model, unseen)
+    taken = [share_of_planted(each) for each in (unseen, after)]
+    assert taken[0] > 0.42 and taken[1] < 0.3  # a third would be even
+    assert scores(after, 10)["rsum"] > before["rsum"] + 5
+    assert model.image_hubs.linear.out_features == 14 + min(count, 300)
+    again = DualEncoder.build(tiny_recipe.model)
+    again.load_state_dict(model.state_dict(), strict=False)
+    fit_hubs(again, bank, unseen, count, seed=0)
+    for name, each in model.image_hubs.state_dict().items():
+        torch.testing.assert_close(again.image_hubs.state_dict()[name], each)
+
+
+@pytest.fixture
+def recipe(tiny_recipe):
+    config = dataclasses.replace(tiny_recipe.train, hub_prototypes=8)
+    return dataclasses.replace(tiny_recipe, train=config)
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_training_ends_with_it_where_it_helps(
+    tmp_path, recipe, sample_manifest, monkeypatch, better
+):
+    rsums = iter([1.0, 2.0 if better else 1.0])
+    monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": next(rsums)})
+    result = train(sample_manifest, recipe, tmp_path, device="cpu")
+    model, content = load_checkpoint(result.best)
+    assert model.corrects_hubs == better
+    assert ("val_before_hubs" in content) == better
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    (found,) = (line["val"] for line in lines if line["event"] == "hubs")
+    assert found == ({"rsum": 2.0} if better else None)
+    # What a resumed run goes on from is as training left it, and so is each stage's best.
+    others = [path for path in result.best.parent.glob("*.pth") if path != result.best]
+    assert len(others) == 3
+    for path in others:
+        assert not any("hubs" in name for name in read_checkpoint(path)["state_dict"])
+
+
+def test_a_resumed_and_finished_run_is_not_corrected_twice(tmp_path, recipe, sample_manifest):
+    result = train(sample_manifest, recipe, tmp_path, device="cpu")
+    before = result.best.read_bytes()
+    train(sample_manifest, recipe, tmp_path, resume=True, device="cpu")
+    assert result.best.read_bytes() == before or not load_checkpoint(result.best)[0].corrects_hubs
+
+
+def test_frozen_runs_fit_it_to_kept_features(tmp_path, recipe, sample_manifest, monkeypatch):
+    rsums = iter([1.0, 2.0])
+    monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": next(rsums)})
+    found = {}
+    fit = hubs.fit_hubs
+
+    def watched(model, bank, held_out, *args):
+        found.update(bank=bank, held_out=held_out)
+        fit(model, bank, held_out, *args)
+
+    monkeypatch.setattr(hubs, "fit_hubs", watched)
+    frozen = dataclasses.replace(recipe, stages=recipe.stages[:1])
+    result = train(sample_manifest, frozen, tmp_path, device="cpu")
+    assert not found["bank"].paths  # photos that are embedded anew have some
+    # The same, to half precision, as photos embedded with the best checkpoint.
+    model, _ = load_checkpoint(result.best)
+    model.forget_hubs()
+    photos = read_manifest(sample_manifest)
+    splits = [[photo for photo in photos if photo.split == name] for name in ("train", "val")]
+    kept = dict(found)
+    monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": 0.0})
+    correct_hubs(model, tuple(splits), 8, "cpu", Output(quiet=True))
+    for name in ("bank", "held_out"):
+        np.testing.assert_allclose(found[name].images, kept[name].images, atol=2e-3)
+        np.testing.assert_allclose(found[name].texts, kept[name].texts, atol=2e-3)
+
+
+def test_without_held_out_captions_it_is_left_out(tiny_run, sample_manifest, capsys):
+    model, _ = load_checkpoint(tiny_run[1].best)
+    photos = read_manifest(sample_manifest)
+    assert correct_hubs(model, (photos, []), 8, "cpu", Output()) is None
+    assert not model.corrects_hubs
+    assert "left out" in capsys.readouterr().out
+
+
+def test_a_soup_of_one_gets_it_and_training_sets_out_without_it(
+    tmp_path, tiny_run, tiny_recipe, sample_manifest, monkeypatch
+):
+    rsums = iter([1.0, 2.0])
+    monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": next(rsums)})
+    out = tmp_path / "corrected.pth"
+    made = greedy_soup([tiny_run[1].best], sample_manifest, out, hub_prototypes=8, device="cpu")
+    assert made.val == {"rsum": 2.0}
+    model, _ = load_checkpoint(out)
+    assert model.corrects_hubs
+    with pytest.raises(ConfigError, match="--hub-prototypes"):
+        greedy_soup([out], sample_manifest, tmp_path / "no.pth", device="cpu")
+    # A corrected checkpoint can be averaged with others, and trained on.
+    runs = [out, tiny_run[1].best]
+    greedy_soup(runs, sample_manifest, tmp_path / "both.pth", hub_prototypes=0, device="cpu")
+    assert not load_checkpoint(tmp_path / "both.pth")[0].corrects_hubs
+    result = train(sample_manifest, tiny_recipe, tmp_path / "on", device="cpu", init=out)
+    assert not load_checkpoint(result.best)[0].corrects_hubs
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"hub_prototypes": -1}, "hub_prototypes must be in"), ({"hub_prototypes": 8}, "embed_dim")],
+)
+def test_bad_sizes_are_refused(tiny_recipe, changes, message):
+    narrow = dataclasses.replace(tiny_recipe.model, embed_dim=2)
+    with pytest.raises(ConfigError, match=message):
+        config = dataclasses.replace(tiny_recipe.train, **changes)
+        dataclasses.replace(tiny_recipe, model=narrow, train=config)
