@@ -90,7 +90,8 @@ def train(name: str, seed: int, args: argparse.Namespace) -> dict:
     """Train one variant; return its best epoch's scores, time, and peak memory."""
     out = args.out / f"{args.protocol}_{list(LEVERS[args.protocol]).index(name)}_{seed}"
     sets = [f"stages=[{STAGES[args.protocol]}]", *args.set, *LEVERS[args.protocol][name]]
-    sets += [f"train.seed={seed}"]
+    # Scores are those of the epochs; a correction of hubs comes after them.
+    sets += [f"train.seed={seed}", "train.hub_prototypes=0"]
     command = [sys.executable, "-m", "pairlight", "train", "--quiet", "--overwrite"]
     command += ["--manifest", str(args.manifest), "--recipe", args.recipe, "--out", str(out)]
     command += ["--cache", str(args.out / "cache"), "--json", str(out) + ".json"]

@@ -8,6 +8,7 @@ import torch
 
 from pairlight.errors import ModelError
 from pairlight.export.graphs import TabulatedPool, export_graphs
+from pairlight.export.quantize import quantize
 from pairlight.models.checkpoint import load_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.pooling import GeneralizedPool
@@ -48,6 +49,32 @@ def test_any_parts(tiny_recipe, parts):
     for parameter in (*dual.image_pool.parameters(), *dual.text_pool.parameters()):
         torch.nn.init.normal_(parameter, std=0.3)  # pools that start from the mean would hide
     check(dual, export_graphs(dual))
+
+
+def test_hub_correction_is_part_of_the_graph_and_keeps_float_arithmetic(tiny_recipe):
+    torch.manual_seed(0)
+    # As wide as it takes for products to be worth an int8 twin.
+    dual = DualEncoder.build(dataclasses.replace(tiny_recipe.model, embed_dim=64)).eval()
+    dual.make_room_for_hubs(80, 90)
+    for hubs in (dual.image_hubs, dual.text_hubs):
+        hubs.temperature.fill_(0.2)
+    graphs = export_graphs(dual)
+    check(dual, graphs)
+    pixels, tokens, mask = inputs(dual)
+    feeds = {"image": {"pixels": pixels}, "text": {"tokens": tokens, "mask": mask}}
+    for tower, graph in graphs.items():
+        twin = quantize(graph, [feeds[tower]])
+        # The correction's one product is a Gemm, whose weights alone become int8.
+        heads = [node for node in twin.graph.node if node.op_type == "Gemm"]
+        assert len(heads) >= 1
+        weights = {name for node in heads for name in node.input}
+        made = {n.output[0] for n in twin.graph.node if n.op_type == "DequantizeLinear"}
+        assert len(weights & made) >= 1
+        want, found = (
+            embed(make_session(each.SerializeToString(), tower), *feeds[tower].values())
+            for each in (graph, twin)
+        )
+        assert np.sum(want * found, axis=1).min() > 0.98
 
 
 def test_the_model_itself_is_left_as_it_was(tiny_checkpoint):

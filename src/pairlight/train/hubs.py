@@ -66,12 +66,9 @@ def correct_hubs(
     output.say("fitting a correction of hubs to the training photos")
     bank, held_out = (embed_split(model, split, device, output) for split in (train, val))
     before = scores(held_out, model.logit_scale.item())
-    fit_hubs(model, bank, held_out, count, seed)
-    with torch.inference_mode():
-        images = model.image_hubs(torch.from_numpy(held_out.images).to(device)).cpu().numpy()
-        texts = model.text_hubs(torch.from_numpy(held_out.texts).to(device)).cpu().numpy()
-    corrected = dataclasses.replace(held_out, images=images, texts=texts)
-    after = scores(corrected, model.logit_scale.item())
+    hubs = fit_hubs(bank, held_out, 1 / model.logit_scale.item(), count, seed)
+    model.image_hubs, model.text_hubs = (each.to(device) for each in hubs)
+    after = scores(corrected(hubs, held_out), model.logit_scale.item())
     kept = after["rsum"] > before["rsum"]
     verdict = "kept" if kept else "left out"
     output.say(f"correction of hubs: rsum {before['rsum']:.1f} -> {after['rsum']:.1f}, {verdict}")
@@ -86,25 +83,34 @@ def _captioned(photos: Sequence[Photo]) -> list[Photo]:
 
 
 def fit_hubs(
-    model: DualEncoder, bank: Embeddings, held_out: Embeddings, count: int, seed: int
-) -> None:
-    """Give `model` the correction of this bank.
+    bank: Embeddings, held_out: Embeddings, temperature: float, count: int, seed: int
+) -> tuple[HubCorrection, HubCorrection]:
+    """Return the corrections of images and of texts that this bank makes.
 
-    Images are corrected by the bank's texts and texts by its images, at the model's own
-    temperature. The mean hubness of `held_out` embeddings, which the model has not learnt by
-    heart, is the zero of the correction.
+    Images are corrected by the bank's texts and texts by its images. The mean hubness of
+    `held_out` embeddings, which the model has not learnt by heart, is the zero of the correction.
     """
-    temperature = 1 / model.logit_scale.item()
     basis = _basis(bank)
-    found = [_prototypes(each, count, seed) for each in (bank.texts, bank.images)]
-    model.make_room_for_hubs(*(len(prototypes) for prototypes, _ in found))
-    sides = zip((model.image_hubs, model.text_hubs), (held_out.images, held_out.texts), strict=True)
-    for (hubs, mine), (prototypes, shares) in zip(sides, found, strict=True):
-        assert isinstance(hubs, HubCorrection)
-        shares = torch.from_numpy(shares).float()
-        hubs.fill(basis, torch.from_numpy(prototypes).float(), shares, temperature)
+    sides = ((bank.texts, held_out.images, 1), (bank.images, held_out.texts, -1))
+    found = []
+    for others, mine, sign in sides:
+        prototypes, shares = _prototypes(others, count, seed)
+        hubs = HubCorrection(others.shape[1], len(prototypes), sign)
+        stood_for = torch.from_numpy(shares).float()
+        hubs.fill(basis, torch.from_numpy(prototypes).float(), stood_for, temperature)
         hubs.center.fill_(hubs.hubness(torch.from_numpy(mine)).mean().item())
-        hubs.to(model.log_scale.device)
+        found.append(hubs)
+    return found[0], found[1]
+
+
+def corrected(hubs: tuple[HubCorrection, HubCorrection], found: Embeddings) -> Embeddings:
+    """Return embeddings with the corrections of `fit_hubs`."""
+    with torch.inference_mode():
+        images, texts = (
+            each(torch.from_numpy(rows)).numpy()
+            for each, rows in zip(hubs, (found.images, found.texts), strict=True)
+        )
+    return dataclasses.replace(found, images=images, texts=texts)
 
 
 def _basis(bank: Embeddings) -> torch.Tensor:
