@@ -19,6 +19,7 @@ import pairlight
 from pairlight.data.language import word_spans
 from pairlight.errors import PairlightError
 from pairlight.explain import FILLS, deletion_curve, explain_pair
+from pairlight.hubs import as_queries
 from pairlight.sample import sample_dir
 
 STEPS = 10
@@ -33,7 +34,7 @@ def word_curve(model, found, order, image):
         gone = set(order[:count])
         kept = [found.text[a:b] for n, (a, b) in enumerate(spans) if n not in gone]
         texts.append(" ".join(kept))
-    return model.encode_texts(texts) @ image
+    return as_queries(model, model.encode_texts(texts)) @ image
 
 
 def main():

@@ -20,6 +20,7 @@ import numpy as np
 import pairlight
 from pairlight.data.manifest import read_split
 from pairlight.errors import PairlightError
+from pairlight.hubs import as_queries
 from pairlight.sample import sample_dir
 from pairlight.search.calibration import Calibration, expected_calibration_error, reliability
 from pairlight.search.index import index_photos
@@ -54,7 +55,7 @@ def embed(model, manifest, split):
     captions = [text for photo in photos for text in photo.captions]
     owner = np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos])
     print(f"{len(photos)} photos with {len(captions)} captions of {split}")
-    return images, model.encode_texts(captions), owner, captions
+    return images, as_queries(model, model.encode_texts(captions)), owner, captions
 
 
 def part(held, chosen):

@@ -15,7 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A part imports itself or an earlier group; lazy imports count.
 GROUPS = [
     {"errors"},
-    {"types", "config", "files", "threads", "imaging", "sample", "tokenization", "words"},
+    {"types", "config", "files", "hubs", "threads", "imaging", "sample", "tokenization", "words"},
     {"recipes", "output"},
     {"data", "models", "losses", "metrics", "runtime"},
     {"embed"},

@@ -35,6 +35,7 @@ class Encoder(Protocol):
     embed_dim: int
     image_size: int
     parameters: int
+    corrects_hubs: bool
 
     @property
     def logit_scale(self) -> float:
@@ -124,6 +125,7 @@ class Model:
         self.embed_dim = dual.config.embed_dim
         self.image_size = dual.config.image_size
         self.parameters = sum(each.numel() for each in dual.parameters())
+        self.corrects_hubs = dual.corrects_hubs
 
     @property
     def logit_scale(self) -> float:

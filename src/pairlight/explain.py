@@ -13,6 +13,7 @@ from pairlight.data.text import is_empty
 from pairlight.embed import Encoder
 from pairlight.errors import ConfigError
 from pairlight.files import sha256_of
+from pairlight.hubs import as_queries
 from pairlight.imaging import check_image, load_square
 from pairlight.sample import sample_dir
 from pairlight.search.calibration import Calibration
@@ -87,7 +88,7 @@ def explain_pair(
     spans = word_spans(text)
     seen = seen_words(model, text, spans)
     shorter = [" ".join((text[:start] + " " + text[end:]).split()) for start, end in spans[:seen]]
-    vectors = model.encode_texts([text, *shorter])
+    vectors = as_queries(model, model.encode_texts([text, *shorter]))
     whole = model.encode_pixels(pixels[None])[0]
     scores = (vectors @ whole).astype(np.float64)
     regions = region_drops(model, pixels, vectors[0], grid, fill, track)
@@ -219,7 +220,8 @@ def standing(model: Encoder, found: Explanation, image: Path | str, track=untrac
     asked = sha256_of(image)  # by its bytes: a copy of a sample photo is no rival of itself
     rest = [n for n, path in enumerate(paths) if sha256_of(path) != asked]
     photos = model.encode_images([paths[n] for n in rest], track) @ found.vector
-    captions = model.encode_texts([text for n in rest for text in records[n]["captions"]])
+    others = [text for n in rest for text in records[n]["captions"]]
+    captions = as_queries(model, model.encode_texts(others))
     mine = model.encode_pixels(found.pixels[None])[0]
     told = captions @ mine
     all_scores = np.append(photos, found.score)

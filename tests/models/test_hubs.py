@@ -8,9 +8,10 @@ import torch
 from torch.nn import functional as F
 
 from pairlight.errors import ModelError
+from pairlight.hubs import ROOM, as_queries
 from pairlight.models.checkpoint import load_checkpoint, save_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
-from pairlight.models.hubs import ROOM, HubCorrection, without_hubs
+from pairlight.models.hubs import HubCorrection, without_hubs
 
 DIM, TEMPERATURE = 16, 0.1
 
@@ -97,3 +98,19 @@ def test_training_leaves_it_alone(tiny_recipe):
     trained = {id(each) for group in groups.values() for each in group}
     assert not trained & {id(each) for each in model.image_hubs.parameters()}
     assert not any(each.requires_grad for each in model.text_hubs.parameters())
+
+
+def test_queries_ask_as_if_no_text_were_a_hub(towers):
+    (image_hubs, text_hubs), _, (images, texts) = towers
+    text_hubs.center.fill_(text_hubs.hubness(texts).mean())
+    image_hubs.center.fill_(image_hubs.hubness(images).mean())
+    model = type("Corrected", (), {"corrects_hubs": True})()
+    a, b = image_hubs(images).numpy(), text_hubs(texts).numpy()
+    asked = as_queries(model, b)
+    np.testing.assert_allclose(np.linalg.norm(asked, axis=1), 1, atol=1e-6)
+    turn = ((image_hubs.hubness(images) - image_hubs.center) / ROOM).clamp(
+        -math.pi / 4, math.pi / 4
+    )
+    want = images @ texts.T - ROOM * torch.sin(turn)[:, None]
+    np.testing.assert_allclose(a @ asked.T * (1 + ROOM), want.numpy(), atol=1e-5)
+    assert as_queries(object(), b) is b

@@ -25,7 +25,7 @@ def test_words(client, ids):
     answer = client.get("/api/v1/search", params={"text": "something red"})
     assert names(answer) == ["red.png", "flag.png"]
     body = answer.json()
-    assert (body["photos"], body["searched"], body["cutoff"], body["note"]) == (4, 4, 0.5, "")
+    assert (body["photos"], body["searched"], body["cutoff"], body["note"]) == (4, 4, 0.6, "")
     hit = body["hits"][0]
     assert hit["folder"] == "photos" and body["hits"][1]["folder"] == "photos/sea"
     assert hit["relevance"] == body["best"] > 0.99 and hit["score"] == pytest.approx(1, abs=0.01)
@@ -205,7 +205,7 @@ def test_hostile_names_come_as_one_safe_line(client, index, photos, tmp_path):
 def test_stats_and_health(client, library):
     body = client.get("/api/v1/stats").json()
     assert body["photos"] == 4 and body["folders"] == ["photos"] and body["skipped"] == 0
-    assert body["model"] == {"name": "colours", "embed_dim": 8} and body["cutoff"] == 0.5
+    assert body["model"] == {"name": "colours", "embed_dim": 8} and body["cutoff"] == 0.6
     assert body["limits"] == {"max_upload_mb": 20.0, "timeout": 20.0, "queue": 16}
     assert client.get("/healthz").json() == {"status": "ok"}
 

@@ -48,6 +48,7 @@ def describe(
         "pad_id": dual.tokenizer.pad_id,
         "logit_scale": dual.logit_scale.item(),
         "parameters": sum(each.numel() for each in dual.parameters()),
+        "hub_prototypes": dual.hub_prototypes,
         "opset": OPSET,
         "inputs": {
             "pixels": "uint8 (B, 3, S, S), RGB 0..255, squashed to S = image_size; "

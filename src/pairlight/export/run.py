@@ -17,6 +17,7 @@ from pairlight.export.probes import Probes, Sources, calibration_probes, read_pr
 from pairlight.export.quantize import lighten, quantize
 from pairlight.export.towers import image_inputs, measure_towers, text_inputs
 from pairlight.files import sha256_of
+from pairlight.hubs import as_queries
 from pairlight.models.checkpoint import load_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
@@ -81,7 +82,8 @@ def export_model(
     files["tokenizer.json"] = dual.tokenizer.to_json().encode()
     name, facts = content.get("recipe_name", "unnamed"), _facts(verdict, calibrated)
     images, texts = (measured[tower][verdict.precision[tower]].embeddings for tower in TOWERS)
-    facts["calibration"] = calibrate(images, texts, probes.owner, probes.captions)
+    asked = as_queries(dual, texts)
+    facts["calibration"] = calibrate(images, asked, probes.owner, probes.captions)
     description = describe(dual, name, sha256_of(checkpoint), files, facts)
     files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
     write_folder(out, files, options.overwrite)

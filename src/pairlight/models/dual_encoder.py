@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from pairlight.config import ModelConfig
 from pairlight.errors import choose
-from pairlight.models.hubs import ROOM, HubCorrection
+from pairlight.hubs import ROOM
+from pairlight.models.hubs import HubCorrection
 from pairlight.models.image_encoders import ImageEncoder, build_image_encoder
 from pairlight.models.pooling import IMAGE_POOLING, TEXT_POOLING
 from pairlight.models.text_encoders import TextEncoder, build_text_encoder
@@ -76,7 +77,15 @@ class DualEncoder(nn.Module):
     @property
     def corrects_hubs(self) -> bool:
         """Whether hub correction is part of the model."""
-        return isinstance(self.image_hubs, HubCorrection)
+        return self.hub_prototypes is not None
+
+    @property
+    def hub_prototypes(self) -> tuple[int, int] | None:
+        """How many prototypes correct images and texts; None without hub correction."""
+        hubs = [
+            each for each in (self.image_hubs, self.text_hubs) if isinstance(each, HubCorrection)
+        ]
+        return (hubs[0].prototypes, hubs[1].prototypes) if len(hubs) == 2 else None
 
     def make_room_for_hubs(self, image_prototypes: int, text_prototypes: int) -> None:
         """Add hub correction of these sizes, to be filled with what was fitted."""

@@ -6,9 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# Squared length of the two numbers that carry the correction, beside the embedding's 1. With less
-# strong corrections are cut; with more all cosines crowd together.
-ROOM = 0.25
+from pairlight.hubs import ROOM
 
 
 class HubCorrection(nn.Module):
@@ -32,7 +30,7 @@ class HubCorrection(nn.Module):
 
     def __init__(self, dim: int, count: int, sign: int):
         super().__init__()
-        self.sign, self.kept = sign, dim - 2
+        self.sign, self.kept, self.prototypes = sign, dim - 2, count
         # Rows: the directions that stay, then the prototypes, with T log share as their bias.
         self.linear = nn.Linear(dim, self.kept + count)
         self.linear.requires_grad_(False)
@@ -61,7 +59,7 @@ class HubCorrection(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return corrected embeddings (B, d) of unit length."""
-        kept, nearness = self.linear(x).split([self.kept, self.linear.out_features - self.kept], 1)
+        kept, nearness = self.linear(x).split([self.kept, self.prototypes], 1)
         # Past a quarter turn each, sines would fall again.
         limit = math.pi / 4
         turn = ((self._hubness(nearness) - self.center) / ROOM).clamp(-limit, limit)

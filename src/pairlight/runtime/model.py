@@ -34,6 +34,7 @@ class ExportedModel:
         self.image_size = self.folder.image_size
         self.parameters = self.folder.parameters
         self.logit_scale = self.folder.logit_scale
+        self.corrects_hubs = bool(self.folder.facts.get("hub_prototypes"))
         # What `pairlight.search` turns scores into relevance by, where the model carries it.
         self.calibration = self.folder.facts.get("calibration")
         self.tokenizer = _tokenizer(self.folder)

@@ -16,6 +16,8 @@ FEATURES = ("score", "z", "log_count")
 # The signs that make sense: a higher score, and one that stands out more, never make a hit less
 # likely; in a larger collection something scores high by chance.
 _SIGNS = np.array([1.0, 1.0, -1.0])
+# At 0.5 `pretrained` finds something for 8 % of what is not there, at 0.6 for 4.5 %.
+CUTOFF = 0.6
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Calibration:
 
     weights: tuple[float, float, float]
     bias: float
-    cutoff: float = 0.5
+    cutoff: float = CUTOFF
     facts: Json = field(default_factory=dict)
 
     def __post_init__(self) -> None:

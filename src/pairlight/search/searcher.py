@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pairlight.errors import ConfigError, DataError, ModelError
+from pairlight.hubs import as_queries
 from pairlight.search.calibration import Calibration
 from pairlight.search.matcher import ExactMatcher, Matcher
 from pairlight.search.names import shown
@@ -258,7 +259,7 @@ def query_vector(model: Encoder, query: Query) -> np.ndarray:
     total = np.zeros(model.embed_dim, np.float64)
     if parts is not None:
         weights = [1.0] * len(texts) + [-NOT_WEIGHT] * len(query.without)
-        total += np.asarray(weights) @ parts
+        total += np.asarray(weights) @ as_queries(model, parts)
     if query.image is not None:
         try:
             pixels, _ = read_photo(query.image, model.image_size)
