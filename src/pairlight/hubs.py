@@ -19,3 +19,14 @@ def as_queries(model: object, texts: np.ndarray) -> np.ndarray:
     asked = texts.copy()
     asked[:, -2:] = np.sqrt(ROOM / (1 + ROOM) / 2) * np.array([1, -1])
     return asked
+
+
+def uncorrected(model: object, rows: np.ndarray) -> np.ndarray:
+    """Return embeddings (n, d) of `model` without the two numbers, of unit length.
+
+    They hold photos and texts apart, which a picture of both in one space should not show.
+    """
+    if not getattr(model, "corrects_hubs", False):
+        return rows
+    shared = rows[:, :-2]
+    return shared / np.linalg.norm(shared, axis=1, keepdims=True)

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from pairlight.errors import ModelError
-from pairlight.hubs import ROOM, as_queries
+from pairlight.hubs import ROOM, as_queries, uncorrected
 from pairlight.models.checkpoint import load_checkpoint, save_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.hubs import HubCorrection, without_hubs
@@ -114,3 +114,6 @@ def test_queries_ask_as_if_no_text_were_a_hub(towers):
     want = images @ texts.T - ROOM * torch.sin(turn)[:, None]
     np.testing.assert_allclose(a @ asked.T * (1 + ROOM), want.numpy(), atol=1e-5)
     assert as_queries(object(), b) is b
+    # What is left without the two numbers is the embedding as it was.
+    np.testing.assert_allclose(uncorrected(model, b), texts[:, :-2].numpy(), atol=1e-6)
+    assert uncorrected(object(), b) is b

@@ -1,5 +1,6 @@
 """Computes once what the pictures and the report both show of one split."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from pairlight.embed import Encoder
 from pairlight.errors import ConfigError, DataError
+from pairlight.hubs import as_queries, uncorrected
 from pairlight.metrics.analysis import analyse
 from pairlight.metrics.retrieval import ranks
 from pairlight.plots.projection import FEWEST, Layout, lay_out
@@ -62,7 +64,8 @@ def make_study(
     layout, notes = None, []
     if len(embeddings.images) + len(embeddings.texts) >= FEWEST:
         say("laying out images and captions by t-SNE")
-        layout = lay_out(embeddings, seed)
+        images, texts = (uncorrected(model, each) for each in (embeddings.images, embeddings.texts))
+        layout = lay_out(dataclasses.replace(embeddings, images=images, texts=texts), seed)
     else:
         notes.append("one image and one caption are too few for t-SNE; tsne.png is left out")
     analysis = analyse(embeddings, seed, (i2t, t2i))
@@ -82,7 +85,8 @@ def find(
     queries = list(dict.fromkeys(query.strip() for query in queries))
     if not queries:
         return ()
-    similarity = model.encode_texts(queries) @ embeddings.images.T  # (queries, images)
+    asked = as_queries(model, model.encode_texts(queries))
+    similarity = asked @ embeddings.images.T  # (queries, images)
     done = []
     for query, row in zip(queries, similarity, strict=True):
         if not np.isfinite(row).all():

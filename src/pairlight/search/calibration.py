@@ -16,7 +16,7 @@ FEATURES = ("score", "z", "log_count")
 # The signs that make sense: a higher score, and one that stands out more, never make a hit less
 # likely; in a larger collection something scores high by chance.
 _SIGNS = np.array([1.0, 1.0, -1.0])
-# At 0.5 `pretrained` finds something for 8 % of what is not there, at 0.6 for 4.5 %.
+# At 0.5 `pretrained` finds something for 8 % of what is not there, at 0.6 for 4 %.
 CUTOFF = 0.6
 
 
