@@ -60,7 +60,7 @@ class HubCorrection(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return corrected embeddings (B, d) of unit length."""
         kept, nearness = self.linear(x).split([self.kept, self.prototypes], 1)
-        # Past a quarter turn each, sines would fall again.
+        # Past an eighth of a turn each, the sine of their sum would fall again.
         limit = math.pi / 4
         turn = ((self._hubness(nearness) - self.center) / ROOM).clamp(-limit, limit)
         angle = (self.sign * (limit + turn)).unsqueeze(1)
