@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pairlight.cli.main import app, run
+from pairlight.hubs import ROOM
 from pairlight.sample import sample_dir
 
 PHOTO = str(sample_dir() / "images" / "000000377575.jpg")
@@ -156,7 +157,8 @@ def test_explain_draws_and_tells(tmp_path, capsys):
     assert told["standing"]["photos"] == 34 and 0 <= told["standing"]["relevance"] <= 1
     # What makes the score is the dog, not the article.
     drops = [each["contribution"] for each in told["words"]]
-    assert drops[1] == max(drops) and drops[1] > 0.1
+    assert drops[1] > 3 * sorted(drops)[-2]
+    assert drops[1] > 0.1 / (1 + ROOM)  # a correction of hubs makes all cosines smaller by this
 
 
 def test_explain_with_a_checkpoint(tiny_checkpoint, tmp_path):

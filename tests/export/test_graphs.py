@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from pairlight.errors import ModelError
-from pairlight.export.graphs import TabulatedPool, export_graphs
+from pairlight.export.graphs import OPSET, TabulatedPool, export_graphs
 from pairlight.export.quantize import quantize
 from pairlight.models.checkpoint import load_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
+from pairlight.models.hubs import HubCorrection
 from pairlight.models.pooling import GeneralizedPool
 from pairlight.runtime.sessions import embed, make_session
 
@@ -46,35 +47,37 @@ def check(dual, graphs):
 def test_any_parts(tiny_recipe, parts):
     torch.manual_seed(0)
     dual = DualEncoder.build(dataclasses.replace(tiny_recipe.model, **parts)).eval()
+    dual.make_room_for_hubs(5, 7)
     for parameter in (*dual.image_pool.parameters(), *dual.text_pool.parameters()):
         torch.nn.init.normal_(parameter, std=0.3)  # pools that start from the mean would hide
     check(dual, export_graphs(dual))
 
 
-def test_hub_correction_is_part_of_the_graph_and_keeps_float_arithmetic(tiny_recipe):
+def test_hub_correction_keeps_float_arithmetic_in_int8():
     torch.manual_seed(0)
-    # As wide as it takes for products to be worth an int8 twin.
-    dual = DualEncoder.build(dataclasses.replace(tiny_recipe.model, embed_dim=64)).eval()
-    dual.make_room_for_hubs(80, 90)
-    for hubs in (dual.image_hubs, dual.text_hubs):
-        hubs.temperature.fill_(0.2)
-    graphs = export_graphs(dual)
-    check(dual, graphs)
-    pixels, tokens, mask = inputs(dual)
-    feeds = {"image": {"pixels": pixels}, "text": {"tokens": tokens, "mask": mask}}
-    for tower, graph in graphs.items():
-        twin = quantize(graph, [feeds[tower]])
-        # The correction's one product is a Gemm, whose weights alone become int8.
-        heads = [node for node in twin.graph.node if node.op_type == "Gemm"]
-        assert len(heads) >= 1
-        weights = {name for node in heads for name in node.input}
-        made = {n.output[0] for n in twin.graph.node if n.op_type == "DequantizeLinear"}
-        assert len(weights & made) >= 1
-        want, found = (
-            embed(make_session(each.SerializeToString(), tower), *feeds[tower].values())
-            for each in (graph, twin)
-        )
-        assert np.sum(want * found, axis=1).min() > 0.98
+    hubs = HubCorrection(64, 80, 1).eval()  # wide enough to be worth an int8 twin
+    hubs.temperature.fill_(0.2)
+    x = torch.nn.functional.normalize(torch.randn(6, 64), dim=1)
+    graph = torch.onnx.export(
+        torch.nn.Sequential(hubs).eval(),
+        (x,),
+        input_names=["x"],
+        dynamic_shapes=({0: torch.export.Dim("B")},),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    ).model_proto  # type: ignore[union-attr]
+    twin = quantize(graph, [{"x": x.numpy()}])
+    # Its one product is a Gemm, like a head, whose weights alone become int8.
+    assert [node.op_type for node in twin.graph.node if "MatMul" in node.op_type] == []
+    (product,) = (node for node in twin.graph.node if node.op_type == "Gemm")
+    made = {node.output[0] for node in twin.graph.node if node.op_type == "DequantizeLinear"}
+    assert product.input[1] in made
+    with torch.inference_mode():
+        want = hubs(x).numpy()
+    for each, least in ((graph, 1 - 1e-6), (twin, 0.999)):
+        found = embed(make_session(each.SerializeToString(), "hubs"), x.numpy())
+        assert np.sum(want * found, axis=1).min() > least
 
 
 def test_the_model_itself_is_left_as_it_was(tiny_checkpoint):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pairlight.data.manifest import read_manifest
-from pairlight.errors import ConfigError
+from pairlight.data.manifest import read_manifest, write_manifest
+from pairlight.errors import ConfigError, DataError, ModelError
 from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
 from pairlight.output import Output
 from pairlight.train import hubs
@@ -138,6 +138,14 @@ def test_a_soup_of_one_gets_it_and_training_sets_out_without_it(
     assert model.corrects_hubs
     with pytest.raises(ConfigError, match="--hub-prototypes"):
         greedy_soup([out], sample_manifest, tmp_path / "no.pth", device="cpu")
+    rsums = iter([2.0, 1.0])
+    with pytest.raises(ModelError, match="no correction of hubs helps"):
+        greedy_soup([out], sample_manifest, tmp_path / "no.pth", hub_prototypes=8, device="cpu")
+    rest = [photo for photo in read_manifest(sample_manifest) if photo.split != "train"]
+    write_manifest(tmp_path / "rest.jsonl", rest)
+    with pytest.raises(DataError, match="needs a train split"):
+        greedy_soup([out], tmp_path / "rest.jsonl", tmp_path / "no.pth", hub_prototypes=8)
+    assert not (tmp_path / "no.pth").exists()
     # A corrected checkpoint can be averaged with others, and trained on.
     runs = [out, tiny_run[1].best]
     greedy_soup(runs, sample_manifest, tmp_path / "both.pth", hub_prototypes=0, device="cpu")

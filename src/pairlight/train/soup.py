@@ -12,10 +12,12 @@ from pairlight.embed import pick_device
 from pairlight.errors import ConfigError, DataError, ModelError
 from pairlight.files import sha256_of
 from pairlight.models.checkpoint import model_of, read_checkpoint, save_checkpoint
+from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.hubs import without_hubs
 from pairlight.output import Output
 from pairlight.train.hubs import correct_hubs
 from pairlight.train.validate import validate
+from pairlight.types import Photo
 
 Weights = dict[str, torch.Tensor]
 
@@ -53,7 +55,8 @@ def greedy_soup(
     output = output or Output(quiet=True)
     if out.exists():
         raise ConfigError(f"{out}: exists already; choose another --out, or remove it")
-    contents = _contents(paths, one_will_do=image_size is not None or hub_prototypes is not None)
+    one_will_do = image_size is not None or hub_prototypes is not None
+    contents = _contents(paths, one_will_do, output)
     photos, split = read_split(manifest, split)
     photos = [photo for photo in photos if photo.captions]
     if not photos:
@@ -80,18 +83,37 @@ def greedy_soup(
         if kept:
             taken, best = [*taken, candidate], val
     model.load_state_dict(mean([weights[n] for n in taken]))
-    if hub_prototypes is None:
-        recipe = contents[0].get("recipe") or {}
-        hub_prototypes = recipe.get("train", {}).get("hub_prototypes", 0)
-    if hub_prototypes:
-        bank = [photo for photo in read_manifest(manifest) if photo.split == "train"]
-        best = correct_hubs(model, (bank, photos), hub_prototypes, device, output) or best
+    found = _corrected(model, contents[0], manifest, photos, hub_prototypes, device, output)
+    if hub_prototypes and found is None and len(paths) == 1 and image_size is None:
+        raise ModelError(f"{paths[0]}: no correction of hubs helps it on {split}; nothing written")
+    best = found or best
     chosen = [paths[n] for n in taken]
     facts = {key: contents[order[0]].get(key) for key in ("recipe_name", "recipe", "data_hash")}
     parts = [{"file": path.name, "sha256": sha256_of(path)} for path in chosen]
     save_checkpoint(out, model.cpu(), **facts, val=best, soup=parts)
     rsums = {str(path): val["rsum"] for path, val in zip(paths, alone, strict=True)}
     return Soup(chosen, rsums, best)
+
+
+def _corrected(
+    model: DualEncoder,
+    first: dict[str, Any],
+    manifest: Path,
+    photos: list[Photo],
+    count: int | None,
+    device: str,
+    output: Output,
+) -> dict[str, Any] | None:
+    """Fit a correction of hubs of the size asked for, or else of the first run's recipe."""
+    size = count
+    if size is None:
+        size = (first.get("recipe") or {}).get("train", {}).get("hub_prototypes", 0)
+    if not size:
+        return None
+    bank = [photo for photo in read_manifest(manifest) if photo.split == "train"]
+    if count and not any(photo.captions for photo in bank):
+        raise DataError(f"{manifest}: --hub-prototypes needs a train split with captions")
+    return correct_hubs(model, (bank, photos), size, device, output)
 
 
 def mean(weights: Sequence[Weights]) -> Weights:
@@ -102,7 +124,7 @@ def mean(weights: Sequence[Weights]) -> Weights:
     }
 
 
-def _contents(paths: Sequence[Path], one_will_do: bool) -> list[dict[str, Any]]:
+def _contents(paths: Sequence[Path], one_will_do: bool, output: Output) -> list[dict[str, Any]]:
     """Return what the checkpoints hold, all of one model, without corrections of hubs."""
     contents = [read_checkpoint(path) for path in paths]
     if len({path.resolve() for path in paths}) < 2 and not one_will_do:
@@ -110,7 +132,10 @@ def _contents(paths: Sequence[Path], one_will_do: bool) -> list[dict[str, Any]]:
             "a soup needs two different checkpoints, or one and --image-size or --hub-prototypes"
         )
     for path, content in zip(paths, contents, strict=True):
-        content["state_dict"] = without_hubs(content["state_dict"])
+        plain = without_hubs(content["state_dict"])
+        if len(plain) < len(content["state_dict"]):
+            output.say(f"{path}: its correction of hubs is put aside")
+        content["state_dict"] = plain
         _same_model(paths[0], contents[0], path, content)
     return contents
 
