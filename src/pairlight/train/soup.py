@@ -110,6 +110,7 @@ def _corrected(
         size = (first.get("recipe") or {}).get("train", {}).get("hub_prototypes", 0)
     if not size:
         return None
+    # Not read_manifest(manifest, "train"): that refuses a manifest without one.
     bank = [photo for photo in read_manifest(manifest) if photo.split == "train"]
     if count and not any(photo.captions for photo in bank):
         raise DataError(f"{manifest}: --hub-prototypes needs a train split with captions")

@@ -287,7 +287,7 @@ def train(
     trainer = Trainer(recipe, paths, train, val, data, device, output, log, model, kept)
     counts = {name: len(each) for name, each in chosen.items()}
     size = sum(p.numel() for p in model.parameters())
-    facts = {"init": init and str(init), "device": device, "parameters": size}
+    facts = {"init": str(init) if init else None, "device": device, "parameters": size}
     facts |= {"data": {"manifest": str(manifest), "sha256": data, **counts}, **environment()}
     log.event("resume" if resumed else "start", recipe=dataclasses.asdict(recipe), **facts)
     try:
