@@ -51,7 +51,10 @@ def test_describe_shows_values_and_help():
     [
         ("train.sed=1", "unknown key 'sed' in TrainConfig; known: seed,"),
         ("train.seed", "write KEY=VALUE"),
-        ("train.seed=x", "expected int, got 'x'"),
+        ("train.seed=x", "expected a whole number, got 'x'"),
+        ("augment.image_size=x", "expected a whole number or null, got 'x'"),
+        ("model.image_weights=3", "expected a text or null, got 3"),
+        ("train.gradient_caching=3", "expected true, false or null, got 3"),
         ("train.grad_clip=x", "expected a number, got 'x'"),
         ("stages.9.lr=1", "'9' is not one of 0..1"),
         ("name.deep=1", "name holds a value, not fields"),
@@ -114,5 +117,5 @@ def test_shown_values_can_be_set():
     shown = describe(load_recipe("small"))
     assert "train.gradient_caching = null" in shown and "model.pretrained = true" in shown
     assert load_recipe("small", ["train.gradient_caching=null"]) == load_recipe("small")
-    with pytest.raises(ConfigError, match="gradient_caching: expected true or false, got 'maybe'"):
+    with pytest.raises(ConfigError, match="expected true, false or null, got 'maybe'"):
         load_recipe("small", ["train.gradient_caching=maybe"])

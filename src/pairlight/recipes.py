@@ -14,6 +14,7 @@ from pairlight.config import Recipe, check
 from pairlight.errors import ConfigError
 
 CONFIG_DIR = Path(__file__).parent / "configs"
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
@@ -94,14 +95,16 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
     kind = options[0]
+    wanted = _WORDS[kind]
+    if type(None) in options:
+        wanted = f"{wanted.replace(' or', ',')} or null"
     if kind is float and not isinstance(value, bool):
         try:
             number = float(value)  # type: ignore[arg-type]  # YAML reads 1e-3 as a string
         except (TypeError, ValueError):
-            raise ConfigError(f"{where}: expected a number, got {value!r}") from None
+            raise ConfigError(f"{where}: expected {wanted}, got {value!r}") from None
         check(math.isfinite(number), f"{where}: expected a finite number, got {value!r}")
         return number
-    wanted = "true or false" if kind is bool else kind.__name__
     check(type(value) is kind, f"{where}: expected {wanted}, got {value!r}")
     return value
 

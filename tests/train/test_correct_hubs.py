@@ -71,8 +71,9 @@ def test_training_ends_with_it_where_it_helps(
     assert model.corrects_hubs == better
     assert ("val_before_hubs" in content) == better
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    (found,) = (line["val"] for line in lines if line["event"] == "hubs")
-    assert found == ({"rsum": 2.0} if better else None)
+    (found,) = (line for line in lines if line["event"] == "hubs")
+    after = {"rsum": 2.0 if better else 1.0}
+    assert (found["kept"], found["before"], found["val"]) == (better, {"rsum": 1.0}, after)
     # What a resumed run goes on from is as training left it, and so is each stage's best.
     others = [path for path in result.best.parent.glob("*.pth") if path != result.best]
     assert len(others) == 3
@@ -80,10 +81,11 @@ def test_training_ends_with_it_where_it_helps(
         assert not any("hubs" in name for name in read_checkpoint(path)["state_dict"])
 
 
+@pytest.mark.parametrize("after", [2.0, 1.0])
 def test_a_resumed_and_finished_run_is_not_corrected_twice(
-    tmp_path, recipe, sample_manifest, monkeypatch
+    tmp_path, recipe, sample_manifest, monkeypatch, after
 ):
-    rsums = iter([1.0, 2.0])
+    rsums = iter([1.0, after])
     monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": next(rsums)})
     result = train(sample_manifest, recipe, tmp_path, device="cpu")
     before = result.best.read_bytes()
@@ -127,7 +129,7 @@ def test_without_held_out_captions_it_is_left_out(tiny_run, sample_manifest, cap
 
 
 def test_a_soup_of_one_gets_it_and_training_sets_out_without_it(
-    tmp_path, tiny_run, tiny_recipe, sample_manifest, monkeypatch
+    tmp_path, tiny_run, tiny_recipe, sample_manifest, monkeypatch, capsys
 ):
     rsums = iter([1.0, 2.0])
     monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": next(rsums)})
@@ -150,8 +152,13 @@ def test_a_soup_of_one_gets_it_and_training_sets_out_without_it(
     runs = [out, tiny_run[1].best]
     greedy_soup(runs, sample_manifest, tmp_path / "both.pth", hub_prototypes=0, device="cpu")
     assert not load_checkpoint(tmp_path / "both.pth")[0].corrects_hubs
-    result = train(sample_manifest, tiny_recipe, tmp_path / "on", device="cpu", init=out)
+    capsys.readouterr()
+    told = Output()
+    result = train(
+        sample_manifest, tiny_recipe, tmp_path / "on", output=told, device="cpu", init=out
+    )
     assert not load_checkpoint(result.best)[0].corrects_hubs
+    assert "correction of hubs is put aside" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,12 @@ def test_without_val_the_latest_counts(tmp_path, tiny_recipe, copy_of_manifest, 
     assert "no validation split" in said and "images/s" in said
 
 
+def test_few_photos_that_judge_are_told_of(tiny_recipe, sample_manifest, tmp_path, capsys):
+    heads = dataclasses.replace(tiny_recipe, stages=tiny_recipe.stages[:1])
+    run(sample_manifest, heads, tmp_path, output=Output())
+    assert "only 7 photos in the val split" in capsys.readouterr().out
+
+
 def test_unsplit_data_says_what_to_run(tmp_path, tiny_recipe, copy_of_manifest):
     manifest = copy_of_manifest(lambda photo: dataclasses.replace(photo, split=None))
     with pytest.raises(DataError, match="0 photos in the train split.*pairlight split --manifest"):

@@ -14,11 +14,9 @@ from pairlight.errors import DataError
 from pairlight.files import make_folder, write_text_atomic
 from pairlight.output import Output
 from pairlight.recipes import from_dict
-from pairlight.train.run import RunPaths, TrainResult, entries_of
+from pairlight.train.run import ENOUGH_TO_JUDGE, RunPaths, TrainResult, entries_of
 from pairlight.train.trainer import train
 
-# Fewer held-out photos than this make every estimate a matter of luck.
-ENOUGH_TO_JUDGE = 20
 # Steps of each stage that were enough on 6,000 photos; a few photos need no fewer.
 HEAD_STEPS, TUNE_STEPS, PROBE_STEPS = 130, 250, 46
 

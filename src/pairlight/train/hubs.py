@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +23,43 @@ from pairlight.types import Embeddings, Photo
 BANK = 10_000
 
 
+@dataclass(frozen=True)
+class Trial:
+    """Scores on held-out photos before a correction of hubs and with it, and if it was kept."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    @property
+    def kept(self) -> bool:
+        """Whether it helped."""
+        return self.after["rsum"] > self.before["rsum"]
+
+
 def correct_checkpoint(
     path: Path, splits: tuple[Split, Split], config: TrainConfig, device: str, output: Output
-) -> dict[str, Any] | None:
+) -> Trial | None:
     """Add hub correction to the checkpoint at `path`, fitted and judged on splits train and val.
 
-    Splits are photos, or what is kept of them by the checkpoint's frozen encoders. Returns the
-    scores with it; None where it is left out, or there already.
+    Splits are photos, or what is kept of them by the checkpoint's frozen encoders. A correction
+    that was left out is noted there, so that a resumed run does not try again. Returns None where
+    that was so, where it has one already, and where there is nothing to fit or judge by.
     """
     content = read_checkpoint(path)
     model = model_of(content, path)
-    if model.corrects_hubs:
+    if model.corrects_hubs or "hubs_left_out" in content:
         return None
     count, seed = config.hub_prototypes, config.seed
-    after = correct_hubs(model.to(device), splits, count, device, output, seed)
-    if after is not None:
+    trial = correct_hubs(model.to(device), splits, count, device, output, seed)
+    if trial is not None:
         parts = ("format", "version", "model", "text_config", "tokenizer", "state_dict", "val")
         facts = {key: value for key, value in content.items() if key not in parts}
-        save_checkpoint(path, model.cpu(), **facts, val=after, val_before_hubs=content["val"])
-    return after
+        if trial.kept:
+            facts |= {"val": trial.after, "val_before_hubs": content["val"]}
+        else:
+            facts |= {"val": content["val"], "hubs_left_out": trial.after}
+        save_checkpoint(path, model.cpu(), **facts)
+    return trial
 
 
 def correct_hubs(
@@ -50,11 +69,11 @@ def correct_hubs(
     device: str,
     output: Output,
     seed: int = 0,
-) -> dict[str, Any] | None:
+) -> Trial | None:
     """Fit hub correction of `count` prototypes a tower to the first split, judge it on the second.
 
-    Returns the scores on the second with it; None, and `model` as it was, where they are no better
-    or a split has no captions to fit or judge by.
+    `model` gets it where the scores on the second rise, and is as it was where they do not. Returns
+    None where a split has no captions to fit or judge by.
     """
     train, val = (each if isinstance(each, Kept) else _captioned(each) for each in splits)
     if not all(isinstance(each, Kept) or len(each) > 1 for each in (train, val)):
@@ -68,14 +87,12 @@ def correct_hubs(
     before = scores(held_out, model.logit_scale.item())
     hubs = fit_hubs(bank, held_out, 1 / model.logit_scale.item(), count, seed)
     model.image_hubs, model.text_hubs = (each.to(device) for each in hubs)
-    after = scores(corrected(hubs, held_out), model.logit_scale.item())
-    kept = after["rsum"] > before["rsum"]
-    verdict = "kept" if kept else "left out"
-    output.say(f"correction of hubs: rsum {before['rsum']:.1f} -> {after['rsum']:.1f}, {verdict}")
-    if not kept:
+    trial = Trial(before, scores(corrected(hubs, held_out), model.logit_scale.item()))
+    rsums = f"{before['rsum']:.1f} -> {trial.after['rsum']:.1f}"
+    output.say(f"correction of hubs: rsum {rsums}, {'kept' if trial.kept else 'left out'}")
+    if not trial.kept:
         model.forget_hubs()
-        return None
-    return after
+    return trial
 
 
 def _captioned(photos: Sequence[Photo]) -> list[Photo]:

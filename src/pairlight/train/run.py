@@ -14,7 +14,11 @@ from pairlight.errors import ConfigError, DataError, ModelError, PairlightError
 from pairlight.files import make_folder, write_atomic
 from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
+from pairlight.output import Output
 from pairlight.types import Photo
+
+# Fewer held-out photos than this make every estimate a matter of luck.
+ENOUGH_TO_JUDGE = 20
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,17 @@ def captioned_splits(manifest: Path) -> dict[str, list[Photo]]:
             f"least 2; run: pairlight split --manifest {manifest}"
         )
     return chosen
+
+
+def tell_of_judges(count: int, output: Output) -> None:
+    """Say what it means that no photos, or few, are held out to choose the best epoch."""
+    if not count:
+        output.say("no validation split: the latest epoch counts as the best")
+    elif count < ENOUGH_TO_JUDGE:
+        output.say(
+            f"only {count} photos in the val split: which epoch is best there, and whether a "
+            f"correction of hubs helps, is a matter of luck; hold out {ENOUGH_TO_JUDGE} or more"
+        )
 
 
 def rsum_of(entry: dict[str, Any]) -> float:
@@ -175,9 +190,12 @@ def for_trained_heads(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, stages=stages, train=train)
 
 
-def starting_model(recipe: Recipe, init: Path | None) -> DualEncoder:
+def starting_model(recipe: Recipe, init: Path | None, output: Output) -> DualEncoder:
     """Return the model that training sets out from; it must take views of the recipe's size."""
-    model = DualEncoder.build(recipe.model) if init is None else _initial_model(init, recipe)
+    if init is None:
+        model = DualEncoder.build(recipe.model)
+    else:
+        model = _initial_model(init, recipe, output)
     size = recipe.view_size
     if size != recipe.model.image_size:
         try:
@@ -191,7 +209,7 @@ def starting_model(recipe: Recipe, init: Path | None) -> DualEncoder:
     return model
 
 
-def _initial_model(path: Path, recipe: Recipe) -> DualEncoder:
+def _initial_model(path: Path, recipe: Recipe, output: Output) -> DualEncoder:
     """Return the model of a checkpoint to train on; it must be the recipe's."""
     model, _ = load_checkpoint(path)
     wanted = dataclasses.asdict(recipe.model)
@@ -202,7 +220,9 @@ def _initial_model(path: Path, recipe: Recipe) -> DualEncoder:
                 f"--init {path}: its model.{key} is {found!r}, the recipe has {wanted[key]!r}; "
                 f"add --set model.{key}={found}"
             )
-    model.forget_hubs()
+    if model.corrects_hubs:
+        output.say(f"{path}: its correction of hubs is put aside, training makes it obsolete")
+        model.forget_hubs()
     return model
 
 

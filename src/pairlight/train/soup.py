@@ -12,7 +12,6 @@ from pairlight.embed import pick_device
 from pairlight.errors import ConfigError, DataError, ModelError
 from pairlight.files import sha256_of
 from pairlight.models.checkpoint import model_of, read_checkpoint, save_checkpoint
-from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.hubs import without_hubs
 from pairlight.output import Output
 from pairlight.train.hubs import correct_hubs
@@ -61,6 +60,7 @@ def greedy_soup(
     photos = [photo for photo in photos if photo.captions]
     if not photos:
         raise DataError(f"{manifest}: no photo of split {split} has a caption")
+    size, bank = _hubs_wanted(contents[0], manifest, hub_prototypes)
     config = contents[0]["model"] | ({"image_size": image_size} if image_size else {})
     model = model_of(contents[0] | {"model": config}, paths[0])
     device = pick_device(device)
@@ -83,10 +83,11 @@ def greedy_soup(
         if kept:
             taken, best = [*taken, candidate], val
     model.load_state_dict(mean([weights[n] for n in taken]))
-    found = _corrected(model, contents[0], manifest, photos, hub_prototypes, device, output)
-    if hub_prototypes and found is None and len(paths) == 1 and image_size is None:
+    trial = correct_hubs(model, (bank, photos), size, device, output) if size else None
+    if trial is not None and trial.kept:
+        best = trial.after
+    elif hub_prototypes and len(paths) == 1 and image_size is None:
         raise ModelError(f"{paths[0]}: no correction of hubs helps it on {split}; nothing written")
-    best = found or best
     chosen = [paths[n] for n in taken]
     facts = {key: contents[order[0]].get(key) for key in ("recipe_name", "recipe", "data_hash")}
     parts = [{"file": path.name, "sha256": sha256_of(path)} for path in chosen]
@@ -95,26 +96,20 @@ def greedy_soup(
     return Soup(chosen, rsums, best)
 
 
-def _corrected(
-    model: DualEncoder,
-    first: dict[str, Any],
-    manifest: Path,
-    photos: list[Photo],
-    count: int | None,
-    device: str,
-    output: Output,
-) -> dict[str, Any] | None:
-    """Fit a correction of hubs of the size asked for, or else of the first run's recipe."""
+def _hubs_wanted(
+    first: dict[str, Any], manifest: Path, count: int | None
+) -> tuple[int, list[Photo]]:
+    """Return the prototypes asked for, or else of the first run's recipe, and photos to fit to."""
     size = count
     if size is None:
         size = (first.get("recipe") or {}).get("train", {}).get("hub_prototypes", 0)
     if not size:
-        return None
+        return 0, []
     # Not read_manifest(manifest, "train"): that refuses a manifest without one.
     bank = [photo for photo in read_manifest(manifest) if photo.split == "train"]
     if count and not any(photo.captions for photo in bank):
         raise DataError(f"{manifest}: --hub-prototypes needs a train split with captions")
-    return correct_hubs(model, (bank, photos), size, device, output)
+    return size, bank
 
 
 def mean(weights: Sequence[Weights]) -> Weights:

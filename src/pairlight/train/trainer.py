@@ -39,6 +39,7 @@ from pairlight.train.run import (
     open_run,
     save_history,
     starting_model,
+    tell_of_judges,
 )
 from pairlight.train.runlog import RunLog, data_hash, environment, epoch_line, epoch_scalars
 from pairlight.train.schedule import make_optimizer
@@ -79,8 +80,9 @@ class Trainer:
         if self.recipe.train.hub_prototypes:
             splits = inputs.splits if inputs else (self.train, self.val)
             best, config = self.paths.best, self.recipe.train
-            found = correct_checkpoint(best, splits, config, self.device, self.output)
-            self.log.event("hubs", val=found)
+            trial = correct_checkpoint(best, splits, config, self.device, self.output)
+            if trial is not None:
+                self.log.event("hubs", kept=trial.kept, before=trial.before, val=trial.after)
 
     def _prepare_targets(self) -> None:
         config = self.recipe.train
@@ -270,8 +272,7 @@ def train(
     if init is not None:
         recipe = for_trained_heads(recipe)
     chosen = captioned_splits(manifest)
-    if not chosen["val"]:
-        output.say("no validation split: the latest epoch counts as the best")
+    tell_of_judges(len(chosen["val"]), output)
     data = data_hash([*chosen["train"], *chosen["val"]])
     paths = RunPaths(out, recipe.model.embed_dim)
     resumed = open_run(paths, recipe, data, resume, overwrite)
@@ -279,7 +280,7 @@ def train(
         output.say(f"nothing to resume in {out}: starting from the beginning")
     torch.manual_seed(recipe.train.seed)
     device = pick_device(device)
-    model = starting_model(recipe, init)
+    model = starting_model(recipe, init, output)
     if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
         clear_run(paths, recipe)
     log = RunLog(out, paths.board)
