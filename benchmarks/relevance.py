@@ -6,7 +6,8 @@ python benchmarks/relevance.py --model DIR        # with the calibration that th
 
 With a manifest of captioned photos that the model was not trained on, a calibration is fitted on
 half of them and its reliability measured on the other half; the one that is used and written to
---out is fitted on all. False alarms are counted on the bundled sample photos.
+--out is fitted on all. How well the model knows words is counted in the captions of the manifest's
+train split. False alarms are counted on the bundled sample photos.
 """
 
 import argparse
@@ -18,18 +19,21 @@ from pathlib import Path
 import numpy as np
 
 import pairlight
-from pairlight.data.manifest import read_split
+from pairlight.data.manifest import read_manifest, read_split
 from pairlight.errors import PairlightError
 from pairlight.hubs import as_queries
 from pairlight.sample import sample_dir
 from pairlight.search.calibration import Calibration, expected_calibration_error, reliability
 from pairlight.search.index import index_photos
-from pairlight.search.relevance import examples, fit_calibration
+from pairlight.search.matcher import spread_of
+from pairlight.search.relevance import coverage, examples, fit_calibration
 from pairlight.search.searcher import Query, Searcher
 from pairlight.search.store import open_store
+from pairlight.search.vocabulary import Vocabulary
 
 HERE = Path(__file__).parent
 HITS = 10
+COLLECTION = 35  # as many as the sample has
 
 
 def lines(name):
@@ -66,15 +70,47 @@ def part(held, chosen):
     return images[chosen], texts[rows], place[owner[rows]], [captions[row] for row in rows]
 
 
-def fitted(held, seed):
+def learnt_words(manifest, split):
+    """The vocabulary of a manifest's training captions, empty if these are the ones measured on."""
+    if split == "train":
+        return Vocabulary()
+    photos = [photo for photo in read_manifest(manifest) if photo.split == "train"]
+    return Vocabulary.of(text for photo in photos for text in photo.captions)
+
+
+def among_others_like_them(half, held, seed):
+    """Print alarms and kept hits of captions in collections of photos like those fitted on."""
+    images, texts, owner, captions = held
+    cover, rng = coverage(captions, owner, len(images)), np.random.default_rng(seed)
+    best = {"absent": [], "present": []}
+    for _ in range(30):
+        chosen = rng.choice(len(images), COLLECTION, replace=False)
+        for query in rng.choice(len(texts), 400, replace=False):
+            there = owner[query] in chosen
+            if not there and cover[query, chosen].max() >= 0.5:
+                continue  # it may fit a photo here
+            scores = images[chosen] @ texts[query]
+            if there and chosen[scores.argmax()] != owner[query]:
+                continue
+            top = half.relevance(scores.max(keepdims=True), spread_of(scores), captions[query])
+            best["present" if there else "absent"].append(top[0])
+    alarms, kept = (np.mean(np.array(each) >= half.cutoff) for each in best.values())
+    print(f"  in collections of {COLLECTION} of them, at the cutoff {half.cutoff}, {alarms:.1%} of the")
+    print(f"  captions that fit none find something, {kept:.1%} of right first hits are kept")
+
+
+def fitted(held, seed, vocabulary):
     """The calibration of all photos, and what one of half of them promised about the rest."""
     first = np.random.default_rng(seed).random(len(held[0])) < 0.5
-    half = fit_calibration(*part(held, first), seed=seed)
-    found, right, _ = examples(*part(held, ~first), np.random.default_rng(seed + 1))
+    half = fit_calibration(*part(held, first), seed=seed, vocabulary=vocabulary)
+    rng = np.random.default_rng(seed + 1)
+    found, right, _ = examples(*part(held, ~first), rng, vocabulary=vocabulary)
     promised = half.predict(found)
     print(f"reliability on {len(right)} hits of photos left out, {right.mean():.1%} of them right:")
     print(f"  expected calibration error {expected_calibration_error(promised, right):.4f}")
-    return fit_calibration(*held, seed=seed), reliability(promised, right)
+    among_others_like_them(half, part(held, ~first), seed)
+    whole = fit_calibration(*held, seed=seed, vocabulary=vocabulary)
+    return whole, reliability(promised, right)
 
 
 def draw(bins, path):
@@ -112,6 +148,26 @@ def false_alarms(searcher, cutoff):
     return len(alarms) / len(absent)
 
 
+def sweep(searcher):
+    """Print what each cutoff would let through and keep, of first hits."""
+    best = {"absent": [searcher.search(Query(text)).best for text in lines("absent_concepts.txt")]}
+    for what, queries in present_queries().items():
+        best[what] = []
+        promised = [searcher.search(Query(text)).best for text, _ in queries]
+        for text, names in queries:
+            (hit,) = searcher.search(Query(text, k=1, cut=False, fold=False)).hits
+            if Path(hit.photo.path).name in names:
+                best[what].append(hit.relevance)
+        right = len(best[what]) / len(queries) / 2
+        both = (np.mean(best["absent"]) + np.mean(promised)) / 2
+        print(f"first hits for {what} and absent concepts, half and half: "
+              f"{both:.1%} promised to be right, {right:.1%} are")  # fmt: skip
+    print("cutoff, absent concepts that find something, right first hits kept")
+    for cutoff in np.arange(20, 75, 5) / 100:
+        shares = [f"{what} {np.mean(np.array(each) >= cutoff):.1%}" for what, each in best.items()]
+        print(f"    {cutoff:.2f}  {', '.join(shares)}")
+
+
 def kept(searcher, queries, what):
     """Print how many queries find their photo, first or among the hits, with and without cutoff."""
 
@@ -136,6 +192,7 @@ def main():
     parser.add_argument("--manifest", type=Path, help="captioned photos to fit on, in English")
     parser.add_argument("--split", default="val")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--blind", action="store_true", help="fit without counts of words")
     parser.add_argument("--out", type=Path, help="write the calibration here, as JSON")
     parser.add_argument("--diagram", type=Path, default=Path("reliability.png"))
     args = parser.parse_args()
@@ -149,17 +206,22 @@ def measure(args):
     model = pairlight.load(args.model)
     calibration = Calibration.of(model)
     if args.manifest:
-        calibration, bins = fitted(embed(model, args.manifest, args.split), args.seed)
+        held = embed(model, args.manifest, args.split)
+        words = Vocabulary() if args.blind else learnt_words(args.manifest, args.split)
+        calibration, bins = fitted(held, args.seed, words)
         draw(bins, args.diagram)
     if calibration is None:
         sys.exit("relevance.py: the model has no calibration; fit one with --manifest")
-    print("calibration:", json.dumps(calibration.to_dict()))
+    told = calibration.to_dict()
+    told["words"] = f"counts of {len(calibration.vocabulary.counts)} words"
+    print("calibration:", json.dumps(told))
     if args.out:
         args.out.write_text(json.dumps(calibration.to_dict(), indent=2) + "\n", encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         with open_store(f"{folder}/sample.db", write=True) as store:
             index_photos(store, model, [str(sample_dir() / "images")])
             searcher = Searcher(store, model, calibration)
+            sweep(searcher)
             false_alarms(searcher, calibration.cutoff)
             for what, queries in present_queries().items():
                 kept(searcher, queries, what)

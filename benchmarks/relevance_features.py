@@ -12,18 +12,20 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from relevance import embed
+from relevance import embed, learnt_words
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import pairlight
 from pairlight.search.relevance import COVERED, UNCOVERED, coverage
+from pairlight.search.vocabulary import content_words
 
 FOLDS, ROUNDS, QUERIES, HITS = 4, 3, 400, 5
 SIZES = (20, 35, 50, 100, 200, 500)
 SMALL = 50  # Alarms and kept hits are counted in collections of at most this many photos.
 BASE = ["score", "log_count"]
+AS_IT_IS = ["z", "familiarity"]
 SETS = {
     "nothing else": [],
     "distance from the mean, in deviations": ["z"],
@@ -32,11 +34,16 @@ SETS = {
     "lead over the next best": ["lead"],
     "lead over the ten next": ["lead_ten"],
     "likeness to the nearest captions of others": ["texts"],
-    "all of these": ["z", "mean", "std", "lead", "lead_ten", "texts"],
+    "familiarity: mean log count of the query's words in training": ["familiarity"],
+    "log count of the rarest of them": ["rarest"],
+    "distance and familiarity (as it is)": AS_IT_IS,
+    "the same and the rarest word": [*AS_IT_IS, "rarest"],
+    "the same and the mean of all scores": [*AS_IT_IS, "mean"],
+    "all of these": ["z", "mean", "std", "lead", "lead_ten", "texts", "familiarity", "rarest"],
 }
 
 
-def features(row, top, nearest_texts):
+def features(row, top, nearest_texts, words):
     """Features of the hits `top` of one query, whose scores over a collection are `row`."""
     ordered = -np.sort(-row)
     score, many = row[top], np.ones(len(top))
@@ -50,10 +57,12 @@ def features(row, top, nearest_texts):
         "lead": score - best_other,
         "lead_ten": score - ordered[1:11].mean(),
         "texts": nearest_texts * many,
+        "familiarity": words[0] * many,
+        "rarest": words[1] * many,
     }
 
 
-def collect(held, cover, pool, rng):
+def collect(held, cover, pool, rng, words):
     """Features, truth and kind (present, place, photos) of hits in collections out of `pool`."""
     images, texts, owner, _ = held
     scores = texts @ images.T
@@ -73,13 +82,18 @@ def collect(held, cover, pool, rng):
                 near = np.partition(others, -10)[-10:].mean()
                 covered, own = cover[query, chosen[top]], chosen[top] == owner[query]
                 known = own | (covered >= COVERED) | (covered < UNCOVERED)
-                table = features(row, top, near)
+                table = features(row, top, near, words[query])
                 rows.append({name: each[known] for name, each in table.items()})
                 right.append((own | (covered >= COVERED))[known])
                 place = np.arange(len(top))[known]
                 kinds.append([(there, at, size) for at in place])
     table = {name: np.concatenate([each[name] for each in rows]) for name in rows[0]}
     return table, np.concatenate(right), np.array([each for kind in kinds for each in kind])
+
+
+def rarest(known, text):
+    """log(1 + count) of the content word that training captions have least often."""
+    return np.log1p(min((known.counts.get(word, 0) for word in content_words(text)), default=0))
 
 
 def measure(names, fitted_on, left_out):
@@ -108,12 +122,14 @@ def main():
     args = parser.parse_args()
     held = embed(pairlight.load(args.model), args.manifest, args.split)
     cover = coverage(held[3], held[2], len(held[0]))
+    known = learnt_words(args.manifest, args.split)
+    words = [(known.familiarity(text), rarest(known, text)) for text in held[3]]
     photos = np.random.default_rng(args.seed).permutation(len(held[0]))
     folds = []
     for number, fold in enumerate(np.array_split(photos, FOLDS)):
         rng = np.random.default_rng([args.seed, number])
         rest = np.setdiff1d(photos, fold)
-        folds.append((collect(held, cover, rest, rng), collect(held, cover, fold, rng)))
+        folds.append([collect(held, cover, pool, rng, words) for pool in (rest, fold)])
     print("| features beside score and number of photos | log loss | alarms | kept | kept at 5 % |")
     print("| --- " * 5 + "|")
     for what, more in SETS.items():

@@ -229,7 +229,7 @@ def standing(model: Encoder, found: Explanation, image: Path | str, track=untrac
     relevance = None
     if calibration is not None:
         spread = Spread(float(all_scores.mean()), float(all_scores.std()), len(all_scores))
-        relevance = float(calibration.relevance(np.array([found.score]), spread)[0])
+        relevance = float(calibration.relevance(np.array([found.score]), spread, found.text)[0])
     below = [int((scores < found.score).sum()) for scores in (photos, told)]
     return Standing(len(photos), below[0], len(told), below[1], relevance)
 

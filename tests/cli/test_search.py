@@ -78,7 +78,7 @@ def test_search_by_example_and_gallery(store, capsys):
 
 def test_nothing_matches(store, capsys, monkeypatch):
     model = ColourModel()
-    model.calibration = Calibration((20.0, 0.0, 0.0), -10.0).to_dict()
+    model.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0).to_dict()
     monkeypatch.setattr(pairlight, "load", lambda name: model)
     assert run(APP, ["search", "a unicorn", "--store", "a.db"]) == 0
     first, *rest = capsys.readouterr().out.splitlines()

@@ -1,5 +1,6 @@
 """The whole export of a tiny checkpoint, good ones and spoiled ones."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -166,12 +167,14 @@ def test_for_size_a_tower_that_loses_too_much_has_int8_weights_alone(
 def test_photos_enough_to_calibrate_by_reach_the_description(
     graphs, tiny_checkpoint, sources, tmp_path
 ):
-    def calibrate(images, texts, owner, captions):
+    def calibrate(images, texts, owner, captions, learnt):
+        assert learnt == ["a thing it learnt from"]
         return {"images": len(images), "texts": len(texts), "last": captions[-1]}
 
     options = Options(int8=False)
     out = tmp_path / "model"
-    export_model(tiny_checkpoint, out, sources, options, QUIET, calibrate)
+    known = dataclasses.replace(sources, learnt=["a thing it learnt from"])
+    export_model(tiny_checkpoint, out, known, options, QUIET, calibrate)
     stored = json.loads((out / "model.json").read_text())["calibration"]
     assert stored["images"] == 18 and stored["texts"] == 90 and stored["last"]
     assert ExportedModel(out).calibration == stored

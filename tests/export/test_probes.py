@@ -30,6 +30,7 @@ def test_a_manifest_calibrates_with_its_training_split(sample_manifest):
     sources = from_manifest(sample_manifest, "val")
     assert {photo.split for photo in sources.judged} == {"val"}
     assert {photo.split for photo in sources.calibration} == {"train"} and not sources.few
+    assert list(sources.learnt) == [text for each in sources.calibration for text in each.captions]
     assert from_manifest(sample_manifest, None).judged_name == "sample.jsonl, split test"
 
 
@@ -37,6 +38,7 @@ def test_judging_on_the_training_split_calibrates_with_the_sample(sample_manifes
     for split in ("train", "all"):
         sources = from_manifest(sample_manifest, split)
         assert sources.calibration_name.startswith("bundled sample") and sources.few
+        assert not sources.learnt
 
 
 def test_few_photos_are_varied(sample_manifest):

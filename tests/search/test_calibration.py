@@ -15,7 +15,8 @@ from pairlight.search.calibration import (
     reliability,
 )
 from pairlight.search.matcher import Spread
-from pairlight.search.relevance import content_words, coverage, examples, fit_calibration
+from pairlight.search.relevance import coverage, examples, fit_calibration
+from pairlight.search.vocabulary import Vocabulary
 
 
 def drawn(weights, bias, count=20_000, seed=0):
@@ -26,6 +27,7 @@ def drawn(weights, bias, count=20_000, seed=0):
             rng.uniform(0, 0.8, count),
             rng.normal(2, 1, count),
             np.log(rng.integers(10, 1000, count)),
+            rng.uniform(0, 8, count),
         ],
         1,
     )
@@ -34,16 +36,16 @@ def drawn(weights, bias, count=20_000, seed=0):
 
 
 def test_a_known_model_is_recovered():
-    found, right, groups, promised = drawn((12.0, 0.8, -0.9), -2.0)
+    found, right, groups, promised = drawn((12.0, 0.8, -0.9, 0.5), -2.0)
     for given in (None, groups):
         calibration = fit(found, right, given)
-        assert calibration.weights == pytest.approx((12.0, 0.8, -0.9), rel=0.15)
+        assert calibration.weights == pytest.approx((12.0, 0.8, -0.9, 0.5), rel=0.15)
         assert np.abs(calibration.predict(found) - promised).mean() < 0.02
 
 
 def test_the_fit_is_that_of_a_known_library():
     linear_model = pytest.importorskip("sklearn.linear_model")
-    found, right, _, _ = drawn((12.0, 0.8, -0.9), -2.0, count=2000)
+    found, right, _, _ = drawn((12.0, 0.8, -0.9, 0.5), -2.0, count=2000)
     calibration = fit(found, right, ridge=0)
     theirs = linear_model.LogisticRegression(C=np.inf, max_iter=10_000, tol=1e-10).fit(found, right)
     assert calibration.weights == pytest.approx(theirs.coef_[0], rel=1e-3)
@@ -51,8 +53,8 @@ def test_the_fit_is_that_of_a_known_library():
 
 
 def test_what_is_fitted_is_calibrated_on_new_examples():
-    calibration = fit(*drawn((12.0, 0.8, -0.9), -2.0)[:3])
-    found, right, _, _ = drawn((12.0, 0.8, -0.9), -2.0, seed=1)
+    calibration = fit(*drawn((12.0, 0.8, -0.9, 0.5), -2.0)[:3])
+    found, right, _, _ = drawn((12.0, 0.8, -0.9, 0.5), -2.0, seed=1)
     assert expected_calibration_error(calibration.predict(found), right) < 0.02
     # A model that is sure of itself for no reason is found out.
     boasting = Calibration(tuple(3 * each for each in calibration.weights), 3 * calibration.bias)
@@ -61,17 +63,17 @@ def test_what_is_fitted_is_calibrated_on_new_examples():
 
 def test_relevance_never_falls_as_the_score_rises():
     # Truth that runs the wrong way: the best that is allowed is to say nothing by the score.
-    found, right, _, _ = drawn((-8.0, -1.0, 0.5), 1.0)
-    assert fit(found, right).weights == (0.0, 0.0, 0.0)
-    found, right, _, _ = drawn((12.0, -0.5, -0.9), -2.0)
+    found, right, _, _ = drawn((-8.0, -1.0, 0.5, -0.5), 1.0)
+    assert fit(found, right).weights == (0.0, 0.0, 0.0, 0.0)
+    found, right, _, _ = drawn((12.0, -0.5, -0.9, 0.5), -2.0)
     calibration = fit(found, right)
     assert calibration.weights[0] > 0 and calibration.weights[1] == 0
     scores = np.linspace(-1, 1, 101)
-    assert (np.diff(calibration.relevance(scores, Spread(0.1, 0.2, 500))) >= 0).all()
+    assert (np.diff(calibration.relevance(scores, Spread(0.1, 0.2, 500), "")) >= 0).all()
 
 
 def test_a_feature_that_tells_nothing_is_dropped():
-    found, right, groups, _ = drawn((12.0, 0.0, -0.9), -2.0, count=2000)
+    found, right, groups, _ = drawn((12.0, 0.0, -0.9, 0.5), -2.0, count=2000)
     rng = np.random.default_rng(3)
     found[:, 1] = rng.normal(2, 1, len(found))
     calibration = fit(found, right, groups)
@@ -79,12 +81,12 @@ def test_a_feature_that_tells_nothing_is_dropped():
 
 
 def test_the_base_rate_is_kept():
-    found, right, groups, _ = drawn((12.0, 0.8, -0.9), -2.0)
+    found, right, groups, _ = drawn((12.0, 0.8, -0.9, 0.5), -2.0)
     assert fit(found, right, groups).predict(found).mean() == pytest.approx(right.mean(), abs=0.01)
 
 
 def test_separable_examples_do_not_blow_up():
-    found = np.zeros((100, 3))
+    found = np.zeros((100, 4))
     found[50:, 0] = 1
     calibration = fit(found, found[:, 0] > 0.5)
     assert calibration.predict(found[[0, 99]]) == pytest.approx([0, 1], abs=0.1)
@@ -93,18 +95,21 @@ def test_separable_examples_do_not_blow_up():
 @pytest.mark.parametrize("right", [np.ones(10, bool), np.zeros(10, bool)])
 def test_examples_of_one_kind_do_not_do(right):
     with pytest.raises(ModelError, match="right and wrong"):
-        fit(np.random.default_rng(0).random((10, 3)), right)
+        fit(np.random.default_rng(0).random((10, 4)), right)
 
 
 def test_features():
     found = features(np.array([0.5, 0.1]), 0.1, 0.2, 100)
-    assert found == pytest.approx(np.array([[0.5, 2.0, np.log(100)], [0.1, 0.0, np.log(100)]]))
-    assert features(np.array([0.5]), 0.5, 0.0, 1)[0] == pytest.approx([0.5, 0, 0])  # a lone photo
-    assert features(np.zeros(0), 0.0, 0.0, 0).shape == (0, 3)
+    assert found == pytest.approx(np.array([[0.5, 2, np.log(100), 0], [0.1, 0, np.log(100), 0]]))
+    lone = features(np.array([0.5]), 0.5, 0.0, 1, 3.0)
+    assert lone[0] == pytest.approx([0.5, 0, 0, 3])
+    assert features(np.zeros(0), 0.0, 0.0, 0).shape == (0, 4)
 
 
 def test_it_survives_json():
-    calibration = Calibration((12.5, 0.0, -0.9), -2.0, 0.4, {"photos": 1000})
+    calibration = Calibration(
+        (12.5, 0.0, -0.9, 0.7), -2.0, 0.4, Vocabulary({"dog": 12}), {"photos": 1000}
+    )
     assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration
 
 
@@ -117,19 +122,26 @@ def test_it_survives_json():
         {"bias": "nan"},
         {"cutoff": "x"},
     ]
-    + [{"weights": {"score": -1, "z": 0, "log_count": 0}}, {"weights": None}, {"bias": 1e999}],
+    + [{"weights": {"score": -1, "z": 0, "log_count": 0}}, {"weights": None}, {"bias": 1e999}]
+    + [{"words": each} for each in (["dog"], {"dog": 2}, None)],
 )
 def test_a_damaged_description_is_refused(change):
-    value = {**Calibration((1.0, 0.0, 0.0), 0.0).to_dict(), **change}
+    value = {**Calibration((1.0, 0.0, 0.0, 0.0), 0.0).to_dict(), **change}
     with pytest.raises(ModelError, match="calibration"):
         Calibration.from_dict(value)
 
 
+def test_one_of_three_weights_from_before_words_were_counted_is_read():
+    value = Calibration((9.0, 1.0, -0.5, 0.0), -3.0).to_dict()
+    del value["words"], value["weights"]["familiarity"]
+    assert Calibration.from_dict(value) == Calibration((9.0, 1.0, -0.5, 0.0), -3.0)
+
+
 def test_a_model_may_carry_one():
     class Model:
-        calibration = Calibration((1.0, 0.0, 0.0), 0.0).to_dict()
+        calibration = Calibration((1.0, 0.0, 0.0, 0.0), 0.0).to_dict()
 
-    assert Calibration.of(Model()) == Calibration((1.0, 0.0, 0.0), 0.0)
+    assert Calibration.of(Model()) == Calibration((1.0, 0.0, 0.0, 0.0), 0.0)
     assert Calibration.of(object()) is None
 
 
@@ -143,11 +155,6 @@ def test_reliability_by_hand():
     expected = (1 * 0.05 + 2 * 0.35 + 2 * 0.025) / 5
     assert expected_calibration_error(relevance, right) == pytest.approx(expected)
     assert expected_calibration_error(np.zeros(0), np.zeros(0)) == 0
-
-
-def test_content_words():
-    assert content_words("Two dogs are running on the beach .") == {"dog", "runn", "beach"}
-    assert content_words("a man with the woman") == set()
 
 
 def test_coverage():
@@ -186,6 +193,25 @@ def test_a_whole_fit_is_calibrated_on_photos_it_has_not_seen(noise):
     found, right, _ = examples(*collection(noise, seed=1), np.random.default_rng(5))
     assert expected_calibration_error(calibration.predict(found), right) < 0.06
     assert calibration.facts["photos"] == 400
+
+
+def test_texts_of_unheard_of_words_are_believed_less():
+    """Of half of the kinds of things the model has a wrong idea, as of what it never saw."""
+    images, texts, owner, captions = collection(0.5)
+    names = sorted(set(captions))
+    known, fooled = set(names[::2]), np.random.default_rng(1)
+    strange = np.array([each not in known for each in captions])
+    texts[strange] = texts[fooled.permutation(np.flatnonzero(strange))]
+    vocabulary = Vocabulary.of([each for each in captions if each in known] * 5)
+    blind = fit_calibration(images, texts, owner, captions)
+    seeing = fit_calibration(images, texts, owner, captions, vocabulary=vocabulary)
+    assert blind.weights[3] == 0 < seeing.weights[3]
+    assert blind.cutoff == 0.6 and seeing.cutoff == 0.4
+    spread, score = Spread(0.0, 0.15, 100), np.array([0.6])
+    one, two = (seeing.relevance(score, spread, each)[0] for each in (names[0], names[1]))
+    assert one > two + 0.3
+    assert blind.relevance(score, spread, names[0]) == blind.relevance(score, spread, names[1])
+    assert Calibration.from_dict(json.loads(json.dumps(seeing.to_dict()))) == seeing
 
 
 def test_too_few_photos_are_told():

@@ -232,7 +232,7 @@ def test_relevance_is_for_plain_texts_with_a_calibration(searcher, photos):
     result = searcher.search(Query("red"))
     assert result.best is None and result.cutoff is None and "no calibration" in result.note
     assert all(hit.relevance is None for hit in result.hits)
-    searcher.calibration = Calibration((20.0, 0.0, 0.0), -10.0)
+    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0)
     result = searcher.search(Query("red"))
     assert names(result) == ["red.png", "flag.png"] and result.note == ""
     assert result.hits[0].relevance == pytest.approx(1 / (1 + np.exp(-10)), abs=0.01)
@@ -244,7 +244,7 @@ def test_relevance_is_for_plain_texts_with_a_calibration(searcher, photos):
 
 
 def test_nothing_matches(searcher):
-    searcher.calibration = Calibration((20.0, 0.0, 0.0), -10.0)
+    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0)
     result = searcher.search(Query("a unicorn"))
     assert result.hits == [] and result.best < 0.01 and result.cutoff == 0.6
 

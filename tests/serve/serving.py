@@ -10,7 +10,7 @@ from pairlight.serve.run import address_of, listen, server_of
 
 TOKEN = "a-token-of-many-letters"
 # A score over 0.5 is likely right, one below is not.
-CALIBRATION = Calibration((20.0, 0.0, 0.0), -10.0).to_dict()
+CALIBRATION = Calibration((20.0, 0.0, 0.0, 0.0), -10.0).to_dict()
 
 
 class HeldModel(ColourModel):

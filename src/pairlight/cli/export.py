@@ -79,14 +79,16 @@ def export(
     output.json(done)
 
 
-def _calibration(images, texts, owner, captions) -> "Json | None":
+def _calibration(images, texts, owner, captions, learnt) -> "Json | None":
     """Return what `search` needs to tell relevance, None where there are too few photos."""
     from pairlight.search.relevance import fit_calibration
+    from pairlight.search.vocabulary import Vocabulary
 
     if len(images) < ENOUGH:
         return None
     try:
-        return fit_calibration(images, texts, owner, captions).to_dict()
+        known = Vocabulary.of(learnt)
+        return fit_calibration(images, texts, owner, captions, vocabulary=known).to_dict()
     except ModelError:  # captions that say too little, or not in English
         return None
 

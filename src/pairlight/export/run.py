@@ -39,8 +39,10 @@ class Options:
     seed: int = 0
 
 
-# images (n, d), texts (m, d), owner (m,) and captions of photos to a description, or None.
-Calibrate = Callable[[np.ndarray, np.ndarray, np.ndarray, Sequence[str]], Json | None]
+Texts = Sequence[str]
+# images (n, d), texts (m, d), owner (m,) and captions of photos, and the captions that the model
+# was trained on, to a description, or None.
+Calibrate = Callable[[np.ndarray, np.ndarray, np.ndarray, Texts, Texts], Json | None]
 
 
 def export_model(
@@ -83,7 +85,8 @@ def export_model(
     name, facts = content.get("recipe_name", "unnamed"), _facts(verdict, calibrated)
     images, texts = (measured[tower][verdict.precision[tower]].embeddings for tower in TOWERS)
     asked = as_queries(dual, texts)
-    facts["calibration"] = calibrate(images, asked, probes.owner, probes.captions)
+    judged = images, asked, probes.owner, probes.captions
+    facts["calibration"] = calibrate(*judged, sources.learnt)
     description = describe(dual, name, sha256_of(checkpoint), files, facts)
     files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
     write_folder(out, files, options.overwrite)

@@ -3,56 +3,61 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from pairlight.errors import ModelError
 from pairlight.search.matcher import Spread
+from pairlight.search.vocabulary import Vocabulary
 from pairlight.types import Json
 
 KIND = "logistic"
-FEATURES = ("score", "z", "log_count")
-# The signs that make sense: a higher score, and one that stands out more, never make a hit less
-# likely; in a larger collection something scores high by chance.
-_SIGNS = np.array([1.0, 1.0, -1.0])
-# At 0.5 `pretrained` finds something for 8 % of what is not there, at 0.6 for 4 %.
-CUTOFF = 0.6
+FEATURES = ("score", "z", "log_count", "familiarity")
+# The signs that make sense: a higher score, one that stands out more, and words that the model
+# knows well never make a hit less likely; in a larger collection something scores high by chance.
+_SIGNS = np.array([1.0, 1.0, -1.0, 1.0])
+# Above these `pretrained` finds something for 4 % of what is not there, the second without knowing
+# how familiar words are.
+CUTOFF, PLAIN_CUTOFF = 0.4, 0.6
 
 
 @dataclass(frozen=True)
 class Calibration:
     """A logistic model of `FEATURES`, monotone in the score.
 
-    `cutoff` is the relevance below which a search shows nothing; `facts` tell what it was fitted
-    on, for people.
+    `cutoff` is the relevance below which a search shows nothing; `vocabulary` says how familiar a
+    query is; `facts` tell what it was fitted on, for people.
     """
 
-    weights: tuple[float, float, float]
+    weights: tuple[float, float, float, float]
     bias: float
-    cutoff: float = CUTOFF
+    cutoff: float = PLAIN_CUTOFF
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
     facts: Json = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = (*self.weights, self.bias, self.cutoff)
         if len(self.weights) != len(FEATURES) or not all(map(math.isfinite, numbers)):
-            raise ModelError("calibration: three weights, a bias and a cutoff, all finite, are due")
+            raise ModelError("calibration: four weights, a bias and a cutoff, all finite, are due")
         if (np.asarray(self.weights) * _SIGNS < 0).any():
             raise ModelError("calibration: a weight has the wrong sign; fit it anew")
 
-    def relevance(self, scores: np.ndarray, spread: Spread) -> np.ndarray:
-        """Return the probability in [0, 1] of each score (m,) of one query to be a right hit."""
-        return self.predict(features(scores, spread.mean, spread.std, spread.count))
+    def relevance(self, scores: np.ndarray, spread: Spread, text: str) -> np.ndarray:
+        """Return the probability in [0, 1] of each score (m,) of a text to be a right hit's."""
+        familiar = self.vocabulary.familiarity(text)
+        return self.predict(features(scores, spread.mean, spread.std, spread.count, familiar))
 
     def predict(self, found: np.ndarray) -> np.ndarray:
-        """Return probabilities (m,) of features (m, 3)."""
+        """Return probabilities (m,) of features (m, 4)."""
         return _sigmoid(found @ np.asarray(self.weights) + self.bias)
 
     def to_dict(self) -> Json:
         """Return it as plain values, for a model.json."""
         weights = dict(zip(FEATURES, self.weights, strict=True))
         return {"kind": KIND, "weights": weights, "bias": self.bias, "cutoff": self.cutoff,
-                "facts": self.facts}  # fmt: skip
+                "facts": self.facts, "words": self.vocabulary.to_dict()}  # fmt: skip
 
     @classmethod
     def of(cls, model: object) -> Calibration | None:
@@ -64,27 +69,35 @@ class Calibration:
     def from_dict(cls, value: Json) -> Calibration:
         """Return the calibration that `to_dict` described; raises `ModelError` for another kind."""
         try:
-            if value["kind"] != KIND or set(value["weights"]) != set(FEATURES):
+            # Before words were counted there were three weights.
+            weights = {"familiarity": 0.0, **value["weights"]}
+            if value["kind"] != KIND or set(weights) != set(FEATURES):
                 raise ValueError("of another kind")
-            first, second, third = (float(value["weights"][name]) for name in FEATURES)
             cutoff, facts = float(value.get("cutoff", 0.5)), dict(value.get("facts", {}))
-            return cls((first, second, third), float(value["bias"]), cutoff, facts)
+            numbers = _four(float(weights[name]) for name in FEATURES)
+            vocabulary = Vocabulary.from_dict(value.get("words", {}))
+            return cls(numbers, float(value["bias"]), cutoff, vocabulary, facts)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"calibration of the model cannot be read: {error}") from None
 
 
-def features(scores: np.ndarray, mean, std, count) -> np.ndarray:
-    """Return (m, 3) float64: the score, its distance from the query's mean over the collection in
-    standard deviations, and the logarithm of the collection's size.
+def _four(numbers: Iterable[float]) -> tuple[float, float, float, float]:
+    first, second, third, fourth = numbers
+    return first, second, third, fourth
 
-    `mean`, `std` and `count` are numbers, or arrays (m,) for hits of many queries.
+
+def features(scores: np.ndarray, mean, std, count, familiarity=0.0) -> np.ndarray:
+    """Return (m, 4) float64: the score, its distance from the query's mean over the collection in
+    standard deviations, the logarithm of the collection's size, and the query's familiarity.
+
+    All but the scores are numbers, or arrays (m,) for hits of many queries.
     """
     scores = np.asarray(scores, np.float64)
     std = np.broadcast_to(np.asarray(std, np.float64), scores.shape)
     away = scores - mean
     z = np.divide(away, std, out=np.zeros_like(away), where=std > 1e-9)
     size = np.log(np.maximum(np.broadcast_to(count, scores.shape), 1))
-    return np.stack([scores, z, size], axis=1)
+    return np.stack([scores, z, size, np.broadcast_to(familiarity, scores.shape)], axis=1)
 
 
 def fit(
@@ -92,9 +105,10 @@ def fit(
     right: np.ndarray,
     groups: np.ndarray | None = None,
     ridge: float = 1e-4,
+    vocabulary: Vocabulary | None = None,
     facts: Json | None = None,
 ) -> Calibration:
-    """Return the calibration under which features (m, 3) best explain `right` (m,) bool.
+    """Return the calibration under which features (m, 4) best explain `right` (m,) bool.
 
     Penalised maximum likelihood by Newton's method on standardised features; a weight that would
     have the wrong sign is held at zero, so that relevance never falls as the score rises. With
@@ -110,8 +124,9 @@ def fit(
     if groups is not None:
         held = _dispensable(found, right, groups, held, ridge)
     weights, bias = _fit(found, right, held, ridge)
-    first, second, third = map(float, weights)
-    return Calibration((first, second, third), bias, facts=facts or {})
+    known = vocabulary or Vocabulary()
+    cutoff = CUTOFF if known.counts else PLAIN_CUTOFF
+    return Calibration(_four(map(float, weights)), bias, cutoff, known, facts or {})
 
 
 def _dispensable(
@@ -148,7 +163,7 @@ def _left_out_losses(
 def _fit(
     found: np.ndarray, right: np.ndarray, held: np.ndarray, ridge: float
 ) -> tuple[np.ndarray, float]:
-    """Return weights (3,) and bias; those of `held` and of the wrong sign are zero."""
+    """Return weights (4,) and bias; those of `held` and of the wrong sign are zero."""
     centre, scale = found.mean(axis=0), np.maximum(found.std(axis=0), 1e-9)
     while True:
         weights, bias = _newton((found - centre) / scale, right, held, ridge)

@@ -1,12 +1,12 @@
 """Makes hits with known truth out of captioned photos, to fit a calibration on."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from pairlight.search.calibration import Calibration, features, fit
 from pairlight.search.matcher import spread_of
+from pairlight.search.vocabulary import Vocabulary, content_words
 
 SIZES = (20, 35, 50, 100, 200, 500)
 QUERIES = 400
@@ -15,17 +15,6 @@ ROUNDS = 3  # collections of each size
 # A caption covers a photo when the photo's own captions have this share of its words; between the
 # two shares nobody knows, and such hits are left out.
 COVERED, UNCOVERED = 0.6, 0.4
-_COMMON = frozenset(
-    "a an the of in on at is are with and to his her its their it he she they while for from by as "
-    "into over up down out off near through next front two three one some other another that this "
-    "there who which has have be being very man woman person people".split()
-)
-
-
-def content_words(text: str) -> set[str]:
-    """Return the words of an English text that say what is seen, their endings taken off."""
-    words = (word for word in re.findall(r"[a-z]+", text.lower()) if len(word) > 2)
-    return {re.sub(r"(ing|ed|es|s)$", "", word) for word in words if word not in _COMMON}
 
 
 def coverage(captions: Sequence[str], owner: np.ndarray, photos: int) -> np.ndarray:
@@ -48,8 +37,9 @@ def examples(
     captions: Sequence[str],
     rng: np.random.Generator,
     sizes: Sequence[int] = SIZES,
+    vocabulary: Vocabulary | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return features (m, 3), truth (m,) bool and photo asked for (m,) of hits in collections.
+    """Return features (m, 4), truth (m,) bool and photo asked for (m,) of hits in collections.
 
     Photos (n, d) are drawn into collections of `sizes`; of the captions (c, d) half are of a photo
     that is in the collection, half of one that is not and that no photo there would fit either.
@@ -57,7 +47,9 @@ def examples(
     """
     cover = coverage(captions, owner, len(images))
     scores = texts @ images.T
-    found, right, asked = [np.zeros((0, 3))], [np.zeros(0, bool)], [np.zeros(0, int)]
+    known_words = vocabulary or Vocabulary()
+    familiar = [known_words.familiarity(each) for each in captions]
+    found, right, asked = [np.zeros((0, 4))], [np.zeros(0, bool)], [np.zeros(0, int)]
     for size in [*sizes] * ROUNDS:
         if size > len(images) // 2:
             continue
@@ -67,7 +59,7 @@ def examples(
             top = np.argsort(-row)[:HITS]
             covered, own = cover[query, chosen[top]], chosen[top] == owner[query]
             known = own | (covered >= COVERED) | (covered < UNCOVERED)
-            found.append(features(row[top], *spread_of(row))[known])
+            found.append(features(row[top], *spread_of(row), familiar[query])[known])
             right.append((own | (covered >= COVERED))[known])
             asked.append(np.full(int(known.sum()), owner[query]))
     return np.concatenate(found), np.concatenate(right), np.concatenate(asked)
@@ -88,13 +80,15 @@ def fit_calibration(
     owner: np.ndarray,
     captions: Sequence[str],
     seed: int = 0,
+    vocabulary: Vocabulary | None = None,
 ) -> Calibration:
     """Return the calibration of a model from embeddings of photos it was not trained on.
 
     `images` (n, d), `texts` (m, d) of `captions`, `owner` (m,) rows of `images`; at least 100
     photos, in English. Raises `ModelError` where they do not suffice.
     """
-    found, right, asked = examples(images, texts, owner, captions, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    found, right, asked = examples(images, texts, owner, captions, rng, vocabulary=vocabulary)
     facts = {"photos": len(images), "captions": len(texts), "hits": len(right),
              "right": int(right.sum())}  # fmt: skip
-    return fit(found, right, asked, facts=facts)
+    return fit(found, right, asked, vocabulary=vocabulary, facts=facts)

@@ -202,7 +202,8 @@ class Searcher:
         wanted = query.k
         while True:
             rows, scores, spread = loaded.matcher.best(vector, wanted, allowed)
-            relevance = calibration.relevance(scores, spread) if calibration else None
+            text = query.text or ""
+            relevance = calibration.relevance(scores, spread, text) if calibration else None
             photos = self.store.photos_of([int(loaded.ids[row]) for row in rows])
             found = []
             for place, row in enumerate(rows):

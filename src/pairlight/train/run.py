@@ -82,8 +82,11 @@ class Position:
     epoch: int
 
 
-def captioned_splits(manifest: Path) -> dict[str, list[Photo]]:
-    """Return the photos of train and val that have captions; two are the least to train on."""
+def captioned_splits(manifest: Path, output: Output) -> dict[str, list[Photo]]:
+    """Return the photos of train and val that have captions; two are the least to train on.
+
+    Says what it means that no photos, or few, are held out to choose the best epoch.
+    """
     photos = [photo for photo in read_manifest(manifest) if photo.captions]
     chosen = {name: [p for p in photos if p.split == name] for name in ("train", "val")}
     if len(chosen["train"]) < 2:
@@ -91,18 +94,15 @@ def captioned_splits(manifest: Path) -> dict[str, list[Photo]]:
             f"{manifest}: {len(chosen['train'])} photos in the train split, training needs at "
             f"least 2; run: pairlight split --manifest {manifest}"
         )
-    return chosen
-
-
-def tell_of_judges(count: int, output: Output) -> None:
-    """Say what it means that no photos, or few, are held out to choose the best epoch."""
-    if not count:
+    judges = len(chosen["val"])
+    if not judges:
         output.say("no validation split: the latest epoch counts as the best")
-    elif count < ENOUGH_TO_JUDGE:
+    elif judges < ENOUGH_TO_JUDGE:
         output.say(
-            f"only {count} photos in the val split: which epoch is best there, and whether a "
+            f"only {judges} photos in the val split: which epoch is best there, and whether a "
             f"correction of hubs helps, is a matter of luck; hold out {ENOUGH_TO_JUDGE} or more"
         )
+    return chosen
 
 
 def rsum_of(entry: dict[str, Any]) -> float:

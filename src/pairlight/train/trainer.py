@@ -39,7 +39,6 @@ from pairlight.train.run import (
     open_run,
     save_history,
     starting_model,
-    tell_of_judges,
 )
 from pairlight.train.runlog import RunLog, data_hash, environment, epoch_line, epoch_scalars
 from pairlight.train.schedule import make_optimizer
@@ -271,8 +270,7 @@ def train(
     choose(LOSSES, recipe.train.loss, "train.loss")
     if init is not None:
         recipe = for_trained_heads(recipe)
-    chosen = captioned_splits(manifest)
-    tell_of_judges(len(chosen["val"]), output)
+    chosen = captioned_splits(manifest, output)
     data = data_hash([*chosen["train"], *chosen["val"]])
     paths = RunPaths(out, recipe.model.embed_dim)
     resumed = open_run(paths, recipe, data, resume, overwrite)

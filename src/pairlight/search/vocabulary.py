@@ -1,0 +1,69 @@
+"""Knows the words a model has learnt from, and so how familiar those of a query are to it."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pairlight.errors import ModelError
+
+# A model.json stays small, and a word that was written once tells nothing but who wrote it.
+MOST, LEAST = 20_000, 2
+# From so many captions on a word is known: further ones told nothing about photos of other kinds.
+KNOWN = 30
+_COMMON = frozenset(
+    "a an the of in on at is are with and to his her its their it he she they while for from by as "
+    "into over under up down out off near through next front two three one some other another that "
+    "this there who which has have be being very man woman person people".split()
+)
+
+
+def content_words(text: str) -> set[str]:
+    """Return the words of an English text that say what is seen, their endings taken off."""
+    words = (word for word in _words(text) if len(word) > 2)
+    return {re.sub(r"(ing|ed|es|s)$", "", word) for word in words if word not in _COMMON}
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", text.lower())
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """How many training captions have each content word, `KNOWN` at most; empty if not known."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, captions: Iterable[str]) -> "Vocabulary":
+        """Return the vocabulary of English captions: the `MOST` frequent words."""
+        counted = Counter(word for text in captions for word in content_words(text))
+        return cls({word: min(n, KNOWN) for word, n in counted.most_common(MOST) if n >= LEAST})
+
+    @classmethod
+    def from_dict(cls, told: object) -> "Vocabulary":
+        """Return the vocabulary that `to_dict` described; raises `ModelError` for anything else."""
+        counts: dict[str, int] = {}
+        for count, words in told.items() if isinstance(told, dict) else [("", told)]:
+            if not re.fullmatch("[1-9][0-9]{0,3}", str(count)) or not isinstance(words, str):
+                raise ModelError("calibration: words must be listed by count; fit it anew")
+            counts.update(dict.fromkeys(words.split(), int(count)))
+        return cls(counts)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return it as plain values: for each count the words that have it."""
+        words: dict[int, list[str]] = {}
+        for word, count in sorted(self.counts.items()):
+            words.setdefault(count, []).append(word)
+        return {str(count): " ".join(words[count]) for count in sorted(words)}
+
+    def familiarity(self, text: str) -> float:
+        """Return the mean log(1 + count) of a text's content words; 0 for an unknown vocabulary.
+
+        A text of nothing but words that are in nearly every caption (a man) is wholly familiar.
+        """
+        if not self.counts or not _words(text):
+            return 0.0
+        counts = [self.counts.get(word, 0) for word in content_words(text)] or [KNOWN]
+        return sum(math.log1p(min(n, KNOWN)) for n in counts) / len(counts)

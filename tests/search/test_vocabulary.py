@@ -1,0 +1,51 @@
+"""The words a model has learnt from: which count, how often, and how familiar a text is by them."""
+
+import math
+
+import pytest
+
+from pairlight.errors import ModelError
+from pairlight.search import vocabulary
+from pairlight.search.vocabulary import Vocabulary, content_words
+
+
+def test_content_words():
+    assert content_words("Two dogs are running on the beach .") == {"dog", "runn", "beach"}
+    assert content_words("a man with the woman") == set()
+
+
+def test_a_caption_counts_a_word_once_and_rare_words_not_at_all():
+    known = Vocabulary.of(["a dog and a dog", "the dogs", "a dog with a kite", "a zebra"])
+    assert known.counts == {"dog": 3}
+
+
+def test_counts_stop_where_a_word_is_known():
+    assert Vocabulary.of(["a dog"] * 50).counts == {"dog": 30}
+
+
+def test_only_the_most_frequent_are_kept(monkeypatch):
+    monkeypatch.setattr(vocabulary, "MOST", 2)
+    assert set(Vocabulary.of(["dog cat sky"] * 2 + ["cat sky"]).counts) == {"cat", "sky"}
+
+
+def test_familiarity():
+    known = Vocabulary({"dog": 99, "beach": 9})
+    assert known.familiarity("A dog!") == pytest.approx(math.log(31))  # 30 are enough
+    assert known.familiarity("dogs on the beach") == pytest.approx(math.log(310) / 2)
+    assert known.familiarity("a zebra") == 0
+    assert known.familiarity("two people") == pytest.approx(math.log(31))  # in every caption
+    assert known.familiarity("\u72d7") == known.familiarity("") == 0
+    assert Vocabulary().familiarity("a dog") == 0
+
+
+def test_it_is_told_by_count_and_read_again():
+    known = Vocabulary({"dog": 30, "kite": 2, "ball": 2})
+    assert known.to_dict() == {"2": "ball kite", "30": "dog"}
+    assert Vocabulary.from_dict(known.to_dict()) == known
+    assert Vocabulary.from_dict({}) == Vocabulary()
+
+
+@pytest.mark.parametrize("told", [None, [], "dog", {"dog": 2}, {"0": "dog"}, {"1": ["dog"]}])
+def test_damaged_counts_are_refused(told):
+    with pytest.raises(ModelError, match="words must be listed by count"):
+        Vocabulary.from_dict(told)
