@@ -95,7 +95,7 @@ def among_others_like_them(half, held, seed):
             top = half.relevance(scores.max(keepdims=True), spread_of(scores), captions[query])
             best["present" if there else "absent"].append(top[0])
     alarms, kept = (np.mean(np.array(each) >= half.cutoff) for each in best.values())
-    print(f"  in collections of {COLLECTION} of them, at the cutoff {half.cutoff}, {alarms:.1%} of the")
+    print(f"  in collections of {COLLECTION} of them, cutoff {half.cutoff}: {alarms:.1%} of")
     print(f"  captions that fit none find something, {kept:.1%} of right first hits are kept")
 
 
