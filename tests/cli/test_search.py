@@ -16,6 +16,7 @@ from pairlight.search.calibration import Calibration
 from pairlight.search.records import Hit, Stored
 from pairlight.search.searcher import Result
 from pairlight.search.show import print_result
+from pairlight.search.vocabulary import Vocabulary
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
 from colours import ColourModel, paint  # noqa: E402
@@ -78,16 +79,19 @@ def test_search_by_example_and_gallery(store, capsys):
 
 def test_nothing_matches(store, capsys, monkeypatch):
     model = ColourModel()
-    model.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0).to_dict()
+    known = Vocabulary.of(["red"] * 30)
+    model.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0, vocabulary=known).to_dict()
     monkeypatch.setattr(pairlight, "load", lambda name: model)
     assert run(APP, ["search", "a unicorn", "--store", "a.db"]) == 0
-    first, *rest = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert said.err == "note: the model has hardly met in training: unicorn\n"
+    first, *rest = said.out.splitlines()
     assert first == "nothing matches well (the best has relevance 0%); the nearest:"
     assert len(rest) == 3 and all(line.split("\t")[0] == "nearest" for line in rest)
     words = ["search", "a unicorn", "--store", "a.db", "--json", "-", "--gallery", "none.html"]
     assert run(APP, words) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["hits"] == [] and len(told["nearest"]) == 3
+    assert told["hits"] == [] and len(told["nearest"]) == 3 and told["unknown"] == ["unicorn"]
     page = Path("none.html").read_text(encoding="utf-8")
     assert page.count("<figure>") == 3 and "nothing matches well" in page
     assert run(APP, ["search", "a unicorn", "--store", "a.db", "--all"]) == 0

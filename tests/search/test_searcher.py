@@ -18,6 +18,7 @@ from pairlight.search.filters import read_filters
 from pairlight.search.records import Filters
 from pairlight.search.searcher import NOT_WEIGHT, Query, Searcher, query_vector
 from pairlight.search.store import open_store
+from pairlight.search.vocabulary import Vocabulary
 
 
 def names(result):
@@ -247,6 +248,17 @@ def test_nothing_matches(searcher):
     searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0)
     result = searcher.search(Query("a unicorn"))
     assert result.hits == [] and result.best < 0.01 and result.cutoff == 0.6
+    assert result.unknown == []  # the model does not say what it learnt from
+
+
+def test_words_that_the_model_has_not_learnt_are_named_and_lower_relevance(searcher):
+    known = Vocabulary.of(["red"] * 30)
+    searcher.calibration = Calibration((20.0, 0.0, 0.0, 3.0), -24.0, 0.4, known)
+    result = searcher.search(Query("red"))
+    assert result.unknown == [] and result.best > 0.9
+    result = searcher.search(Query("reddish red"))
+    assert result.unknown == ["reddish"] and result.best < 0.9
+    assert searcher.search(Query("reddish", without=("blue",))).unknown == []  # not calibrated
 
 
 def test_an_empty_store(index, tmp_path, model):

@@ -38,6 +38,18 @@ def test_familiarity():
     assert Vocabulary().familiarity("a dog") == 0
 
 
+def test_unknown_words():
+    known = Vocabulary({"dog": 30, "beach": 2})
+    assert known.unknown("Two dogs, 3 zebras and a zebra on the BEACH of Rio") == [
+        "zebras",
+        "zebra",
+        "rio",
+    ]
+    assert known.unknown("a man") == known.unknown("") == []
+    assert known.unknown("\u72d7 dog") == ["\u72d7"]
+    assert Vocabulary().unknown("a zebra") == []
+
+
 def test_it_is_told_by_count_and_read_again():
     known = Vocabulary({"dog": 30, "kite": 2, "ball": 2})
     assert known.to_dict() == {"2": "ball kite", "30": "dog"}

@@ -6,11 +6,13 @@ import threading
 from colours import ColourModel, paint
 
 from pairlight.search.calibration import Calibration
+from pairlight.search.vocabulary import Vocabulary
 from pairlight.serve.run import address_of, listen, server_of
 
 TOKEN = "a-token-of-many-letters"
 # A score over 0.5 is likely right, one below is not.
-CALIBRATION = Calibration((20.0, 0.0, 0.0, 0.0), -10.0).to_dict()
+KNOWN = Vocabulary.of(["something red, blue or green at sea"] * 30)
+CALIBRATION = Calibration((20.0, 0.0, 0.0, 0.0), -10.0, vocabulary=KNOWN).to_dict()
 
 
 class HeldModel(ColourModel):

@@ -89,6 +89,7 @@ def test_nothing_matches(visit):
     expect(page.locator("#nothing-title")).to_have_text("Nothing matches well")
     expect(page.locator("#nothing-text")).to_contain_text("probability of 0%")
     expect(page.locator("#nothing-text")).to_contain_text("Below are the nearest")
+    expect(page.locator("#unknown")).to_contain_text("hardly met in training: unicorn")
     expect(page.locator(".card")).to_have_count(3)
     page.get_by_role("button", name="Show more that hardly fit").click()
     expect(page.locator(".card")).to_have_count(4)

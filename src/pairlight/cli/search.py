@@ -48,7 +48,7 @@ def search(
     from pairlight.search.approximate_file import chooser
     from pairlight.search.filters import read_filters
     from pairlight.search.searcher import Query, exactly, open_searcher
-    from pairlight.search.show import nothing, print_result
+    from pairlight.search.show import nothing, print_result, strange
     from pairlight.search.store import open_store
 
     output = Output(quiet, json_to)
@@ -66,7 +66,7 @@ def search(
         files = opened.count()
     if not quiet and json_to != "-":
         print_result(result, output.stream)
-        for note in filter(None, [result.note, *notes]):
+        for note in filter(None, [result.note, strange(result), *notes]):
             print(f"note: {note}", file=sys.stderr)
     if gallery:
         found = result.hits or result.nearest

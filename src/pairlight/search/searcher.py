@@ -76,7 +76,8 @@ class Result:
 
     `best` is the highest relevance there was, cut off or not; `cutoff` the one applied, both None
     where relevance is not known, and then `note` says why. Where the cutoff leaves no hit,
-    `nearest` are the first few that it took away.
+    `nearest` are the first few that it took away. `unknown` are the words of a text that the model
+    has hardly met in training.
     """
 
     hits: list[Hit]
@@ -86,6 +87,7 @@ class Result:
     cutoff: float | None
     note: str
     nearest: list[Hit] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
     def to_json(self) -> Json:
         """Return the result as plain values."""
@@ -168,7 +170,8 @@ class Searcher:
         if cutoff is not None:
             fit = [hit for hit in hits if hit.relevance is not None and hit.relevance >= cutoff]
             hits, nearest = fit, [] if fit else hits[:NEAREST]
-        return Result(hits, len(loaded.ids), searched, best, cutoff, note, nearest)
+        strange = calibration.vocabulary.unknown(query.text or "") if calibration else []
+        return Result(hits, len(loaded.ids), searched, best, cutoff, note, nearest, strange)
 
     def _load(self, moment: Moment | None) -> _Loaded:
         moment = moment or Moment.of(self.store)

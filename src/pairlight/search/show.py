@@ -6,6 +6,7 @@ from pairlight.search.names import shown
 from pairlight.search.records import Hit
 from pairlight.search.searcher import Result
 
+_MOST = 8  # words of a long text that are named
 _ROW = "{:>3}  {:>6}  {:>9}  {:<10}  {:<5}  {}"
 
 
@@ -37,6 +38,12 @@ def nothing(result: Result) -> str:
         return "no photo passes the filters"
     best = f" (the best has relevance {result.best:.0%})" if result.best is not None else ""
     return f"nothing matches well{best}; the nearest:" if result.nearest else "nothing matches"
+
+
+def strange(result: Result) -> str:
+    """Return the line about words that the model does not know; empty if there are none."""
+    words = [*map(shown, result.unknown[:_MOST]), *["…"] * (len(result.unknown) > _MOST)]
+    return f"the model has hardly met in training: {', '.join(words)}" if words else ""
 
 
 def _cells(hit: Hit) -> tuple[str, str, str, str, str]:

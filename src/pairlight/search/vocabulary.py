@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pairlight.errors import ModelError
+from pairlight.words import split_words
 
 # A model.json stays small, and a word that was written once tells nothing but who wrote it.
 MOST, LEAST = 20_000, 2
@@ -67,3 +68,19 @@ class Vocabulary:
             return 0.0
         counts = [self.counts.get(word, 0) for word in content_words(text)] or [KNOWN]
         return sum(math.log1p(min(n, KNOWN)) for n in counts) / len(counts)
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the words of a text that say something and are not here; none if all is unknown.
+
+        Words in scripts that the vocabulary cannot count are never here.
+        """
+        if not self.counts:
+            return []
+        words = dict.fromkeys(split_words(text.lower()))
+        return [word for word in words if not (word.isdecimal() or self._knows(word))]
+
+    def _knows(self, word: str) -> bool:
+        stems = content_words(word)
+        if not stems:
+            return bool(_words(word))  # too common or too short to count
+        return any(stem in self.counts for stem in stems)

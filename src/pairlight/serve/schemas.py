@@ -117,6 +117,10 @@ class Answer(BaseModel):
     nearest: list[FoundPhoto] = Field(
         description="Where the cutoff leaves no hit, the first few that it took away."
     )
+    unknown: list[str] = Field(
+        description="Words of the text that the model has hardly met in training.",
+        examples=[["pagoda"]],
+    )
 
 
 class ModelFacts(BaseModel):
