@@ -70,9 +70,9 @@ class Vocabulary:
         return sum(math.log1p(min(n, KNOWN)) for n in counts) / len(counts)
 
     def unknown(self, text: str) -> list[str]:
-        """Return the words of a text that say something and are not here; none if all is unknown.
+        """Return the words of a text that say something and are not here.
 
-        Words in scripts that the vocabulary cannot count are never here.
+        Words in scripts that it cannot count are never here. An empty vocabulary names none.
         """
         if not self.counts:
             return []
