@@ -26,10 +26,10 @@ from pairlight.sample import sample_dir
 from pairlight.search.calibration import Calibration, expected_calibration_error, reliability
 from pairlight.search.index import index_photos
 from pairlight.search.matcher import spread_of
-from pairlight.search.relevance import coverage, examples, fit_calibration
+from pairlight.search.relevance import coverage, examples, fit_calibration, questions
 from pairlight.search.searcher import Query, Searcher
 from pairlight.search.store import open_store
-from pairlight.search.vocabulary import Vocabulary
+from pairlight.search.vocabulary import Vocabulary, content_words
 
 HERE = Path(__file__).parent
 HITS = 10
@@ -60,6 +60,14 @@ def embed(model, manifest, split):
     owner = np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos])
     print(f"{len(photos)} photos with {len(captions)} captions of {split}")
     return images, as_queries(model, model.encode_texts(captions)), owner, captions
+
+
+def with_pieces(held, model, seed):
+    """The same with a short piece of each caption added to the captions, as for a calibration."""
+    images, texts, owner, captions = held
+    short, of = questions(captions, owner, seed)
+    asked = as_queries(model, model.encode_texts(short))
+    return images, np.concatenate([texts, asked]), np.append(owner, of), [*captions, *short]
 
 
 def part(held, chosen):
@@ -96,10 +104,30 @@ def among_others_like_them(half, held, seed):
             best["present" if there else "absent"].append(top[0])
     alarms, kept = (np.mean(np.array(each) >= half.cutoff) for each in best.values())
     print(f"  in collections of {COLLECTION} of them, cutoff {half.cutoff}: {alarms:.1%} of")
-    print(f"  captions that fit none find something, {kept:.1%} of right first hits are kept")
+    print(f"  texts that fit none find something, {kept:.1%} of right first hits are kept")
 
 
-def fitted(held, seed, vocabulary):
+def everyday(half, held, model):
+    """Print how queries fare that many of the photos fit: those whose captions have all words."""
+    images, _, owner, captions = held
+    shown = [set() for _ in images]
+    for row, text in zip(owner, captions, strict=True):
+        shown[row] |= content_words(text)
+    queries = lines("everyday_queries.txt")
+    asked = as_queries(model, model.encode_texts(queries))
+    firsts, promised, right = [], [], []
+    for text, scores in zip(queries, asked @ images.T, strict=True):
+        top = np.argsort(-scores)[:HITS]
+        promised.append(half.relevance(scores[top], spread_of(scores), text))
+        right.append([content_words(text) <= shown[row] for row in top])
+        if right[-1][0]:
+            firsts.append(promised[-1][0] >= half.cutoff)
+    print(f"  {len(queries)} everyday queries among {len(images)} of them: the first is right for")
+    print(f"  {len(firsts)}, {sum(firsts)} of these are kept; of {HITS} hits each "
+          f"{np.mean(promised):.0%} are promised to be right, {np.mean(right):.0%} are")
+
+
+def fitted(held, seed, vocabulary, model):
     """The calibration of all photos, and what one of half of them promised about the rest."""
     first = np.random.default_rng(seed).random(len(held[0])) < 0.5
     half = fit_calibration(*part(held, first), seed=seed, vocabulary=vocabulary)
@@ -109,6 +137,7 @@ def fitted(held, seed, vocabulary):
     print(f"reliability on {len(right)} hits of photos left out, {right.mean():.1%} of them right:")
     print(f"  expected calibration error {expected_calibration_error(promised, right):.4f}")
     among_others_like_them(half, part(held, ~first), seed)
+    everyday(half, part(held, ~first), model)
     whole = fit_calibration(*held, seed=seed, vocabulary=vocabulary)
     return whole, reliability(promised, right)
 
@@ -206,9 +235,9 @@ def measure(args):
     model = pairlight.load(args.model)
     calibration = Calibration.of(model)
     if args.manifest:
-        held = embed(model, args.manifest, args.split)
+        held = with_pieces(embed(model, args.manifest, args.split), model, args.seed)
         words = Vocabulary() if args.blind else learnt_words(args.manifest, args.split)
-        calibration, bins = fitted(held, args.seed, words)
+        calibration, bins = fitted(held, args.seed, words, model)
         draw(bins, args.diagram)
     if calibration is None:
         sys.exit("relevance.py: the model has no calibration; fit one with --manifest")

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from relevance import embed, learnt_words
+from relevance import embed, learnt_words, with_pieces
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -120,7 +120,8 @@ def main():
     parser.add_argument("--split", default="val")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    held = embed(pairlight.load(args.model), args.manifest, args.split)
+    model = pairlight.load(args.model)
+    held = with_pieces(embed(model, args.manifest, args.split), model, args.seed)
     cover = coverage(held[3], held[2], len(held[0]))
     known = learnt_words(args.manifest, args.split)
     words = [(known.familiarity(text), rarest(known, text)) for text in held[3]]

@@ -39,8 +39,9 @@ class TextTokenizer:
         return next((each for each in ids if each is not None), None)
 
     def __call__(self, texts: list[str]) -> list[Tokens]:
-        """Return the tokens of each text."""
-        return [Tokens(each.ids, each.word_ids) for each in self._inner.encode_batch(texts)]
+        """Return the tokens of each text; what is no text, as half a character, becomes a "?"."""
+        whole = [each.encode("utf-8", "replace").decode() for each in texts]
+        return [Tokens(each.ids, each.word_ids) for each in self._inner.encode_batch(whole)]
 
     def to_json(self) -> str:
         """Return a tokenizer.json that cuts to `max_tokens` by itself and does not pad."""

@@ -65,6 +65,13 @@ def test_an_interrupt_is_said(capsys):
     assert capsys.readouterr().err == "pairlight: stopped\n"
 
 
+def test_an_interrupt_that_a_library_made_an_error_of_is_said(capsys):
+    failed = ImportError("initialization failed")
+    failed.__cause__ = KeyboardInterrupt()
+    assert run(boom(failed), []) == 130
+    assert capsys.readouterr().err == "pairlight: stopped\n"
+
+
 @pytest.mark.parametrize("where", ["folder", "below_a_file"])
 def test_json_that_cannot_be_written_is_told_before_the_work(capsys, tmp_path, where):
     (tmp_path / "file").touch()

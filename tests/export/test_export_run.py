@@ -167,8 +167,9 @@ def test_for_size_a_tower_that_loses_too_much_has_int8_weights_alone(
 def test_photos_enough_to_calibrate_by_reach_the_description(
     graphs, tiny_checkpoint, sources, tmp_path
 ):
-    def calibrate(images, texts, owner, captions, learnt):
+    def calibrate(images, texts, owner, captions, learnt, encode):
         assert learnt == ["a thing it learnt from"]
+        np.testing.assert_allclose(encode(captions), texts, atol=1e-5)
         return {"images": len(images), "texts": len(texts), "last": captions[-1]}
 
     options = Options(int8=False)

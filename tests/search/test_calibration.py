@@ -8,6 +8,8 @@ from colours import unit
 
 from pairlight.errors import ModelError
 from pairlight.search.calibration import (
+    CUTOFF,
+    PLAIN_CUTOFF,
     Calibration,
     expected_calibration_error,
     features,
@@ -15,7 +17,7 @@ from pairlight.search.calibration import (
     reliability,
 )
 from pairlight.search.matcher import Spread
-from pairlight.search.relevance import coverage, examples, fit_calibration
+from pairlight.search.relevance import coverage, examples, fit_calibration, pieces, questions
 from pairlight.search.vocabulary import Vocabulary
 
 
@@ -206,12 +208,45 @@ def test_texts_of_unheard_of_words_are_believed_less():
     blind = fit_calibration(images, texts, owner, captions)
     seeing = fit_calibration(images, texts, owner, captions, vocabulary=vocabulary)
     assert blind.weights[3] == 0 < seeing.weights[3]
-    assert blind.cutoff == 0.6 and seeing.cutoff == 0.4
+    assert (blind.cutoff, seeing.cutoff) == (PLAIN_CUTOFF, CUTOFF)
     spread, score = Spread(0.0, 0.15, 100), np.array([0.6])
     one, two = (seeing.relevance(score, spread, each)[0] for each in (names[0], names[1]))
     assert one > two + 0.3
     assert blind.relevance(score, spread, names[0]) == blind.relevance(score, spread, names[1])
     assert Calibration.from_dict(json.loads(json.dumps(seeing.to_dict()))) == seeing
+
+
+def test_pieces_of_a_caption():
+    said = "A brown dog and two white cats run across the wet grass , tongues out ."
+    assert pieces(said) == ["a brown dog", "two white cats run", "the wet grass", "tongues"]
+    assert pieces("The man is with a woman .") == []  # nothing that tells photos apart
+    assert pieces("one two three four five") == []  # as long as a caption
+
+
+def test_a_piece_of_each_caption_is_asked_too():
+    captions = ["a dog on the grass", "the man", "a cat in a box"]
+    short, of = questions(captions, np.array([0, 0, 1]))
+    assert list(of) == [0, 1] and short[0] in ("a dog", "the grass")
+    assert short[1] in ("a cat", "a box")
+    again, _ = questions(captions, np.array([0, 0, 1]))
+    assert again == short
+    images, texts, owner, captions = collection(0.5)
+    asked = []
+
+    def encode(short):
+        asked.extend(short)
+        return texts[: len(short)]
+
+    whole = fit_calibration(images, texts, owner, captions, encode=encode)
+    assert len(asked) == len(captions) == whole.facts["pieces"] == whole.facts["captions"]
+    assert whole.weights != fit_calibration(images, texts, owner, captions).weights
+
+
+def test_present_and_absent_are_as_many_in_small_collections():
+    images, texts, owner, captions = collection(0.3)
+    found, _, _ = examples(images, texts, owner, captions, np.random.default_rng(0), [20])
+    # Of 20 photos with a caption each at most 20 are asked for that are there, and as many not.
+    assert len(found) <= 6 * 40 * 5
 
 
 def test_too_few_photos_are_told():

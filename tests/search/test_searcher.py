@@ -233,7 +233,7 @@ def test_relevance_is_for_plain_texts_with_a_calibration(searcher, photos):
     result = searcher.search(Query("red"))
     assert result.best is None and result.cutoff is None and "no calibration" in result.note
     assert all(hit.relevance is None for hit in result.hits)
-    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0)
+    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0, 0.6)
     result = searcher.search(Query("red"))
     assert names(result) == ["red.png", "flag.png"] and result.note == ""
     assert result.hits[0].relevance == pytest.approx(1 / (1 + np.exp(-10)), abs=0.01)
@@ -245,7 +245,7 @@ def test_relevance_is_for_plain_texts_with_a_calibration(searcher, photos):
 
 
 def test_nothing_matches(searcher):
-    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0)
+    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0), -10.0, 0.6)
     result = searcher.search(Query("a unicorn"))
     assert result.hits == [] and result.best < 0.01 and result.cutoff == 0.6
     assert result.unknown == []  # the model does not say what it learnt from
@@ -258,7 +258,14 @@ def test_words_that_the_model_has_not_learnt_are_named_and_lower_relevance(searc
     assert result.unknown == [] and result.best > 0.9
     result = searcher.search(Query("reddish red"))
     assert result.unknown == ["reddish"] and result.best < 0.9
-    assert searcher.search(Query("reddish", without=("blue",))).unknown == []  # not calibrated
+    # Relevance is not known then, but words still are.
+    result = searcher.search(Query("red", without=("bluish",)))
+    assert result.unknown == ["bluish"] and result.best is None
+
+
+def test_an_empty_not_says_nothing(searcher):
+    assert Query("red", without=("", " ")).plain
+    assert searcher.search(Query("red", without=("",))) == searcher.search(Query("red"))
 
 
 def test_an_empty_store(index, tmp_path, model):

@@ -79,7 +79,7 @@ def export(
     output.json(done)
 
 
-def _calibration(images, texts, owner, captions, learnt) -> "Json | None":
+def _calibration(images, texts, owner, captions, learnt, encode) -> "Json | None":
     """Return what `search` needs to tell relevance, None where there are too few photos."""
     from pairlight.search.relevance import fit_calibration
     from pairlight.search.vocabulary import Vocabulary
@@ -88,7 +88,8 @@ def _calibration(images, texts, owner, captions, learnt) -> "Json | None":
         return None
     try:
         known = Vocabulary.of(learnt)
-        return fit_calibration(images, texts, owner, captions, vocabulary=known).to_dict()
+        found = fit_calibration(images, texts, owner, captions, vocabulary=known, encode=encode)
+        return found.to_dict()
     except ModelError:  # captions that say too little, or not in English
         return None
 

@@ -90,6 +90,10 @@ def run(application: typer.Typer, argv: list[str] | None = None) -> int:
         print(f"pairlight: {error}", file=sys.stderr)
         return 2
     except Exception as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            # Ctrl-C while a library was being imported, which made an error of its own of it.
+            print("pairlight: stopped", file=sys.stderr)
+            return 130
         if hasattr(error, "format_message"):  # a wrong command or option, found by Typer
             return _usage(error)
         if os.environ.get("PAIRLIGHT_DEBUG"):

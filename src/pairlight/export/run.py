@@ -15,7 +15,7 @@ from pairlight.export.graphs import TOWERS, export_graphs
 from pairlight.export.parity import Measured
 from pairlight.export.probes import Probes, Sources, calibration_probes, read_probes
 from pairlight.export.quantize import lighten, quantize
-from pairlight.export.towers import image_inputs, measure_towers, text_inputs
+from pairlight.export.towers import image_inputs, measure_towers, onnx_run, text_inputs
 from pairlight.files import sha256_of
 from pairlight.hubs import as_queries
 from pairlight.models.checkpoint import load_checkpoint
@@ -40,9 +40,10 @@ class Options:
 
 
 Texts = Sequence[str]
-# images (n, d), texts (m, d), owner (m,) and captions of photos, and the captions that the model
-# was trained on, to a description, or None.
-Calibrate = Callable[[np.ndarray, np.ndarray, np.ndarray, Texts, Texts], Json | None]
+Encode = Callable[[Texts], np.ndarray]
+# images (n, d), texts (m, d), owner (m,) and captions of photos, the captions that the model was
+# trained on, and what embeds more texts as the second are, to a description, or None.
+Calibrate = Callable[[np.ndarray, np.ndarray, np.ndarray, Texts, Texts, Encode], Json | None]
 
 
 def export_model(
@@ -84,13 +85,26 @@ def export_model(
     files["tokenizer.json"] = dual.tokenizer.to_json().encode()
     name, facts = content.get("recipe_name", "unnamed"), _facts(verdict, calibrated)
     images, texts = (measured[tower][verdict.precision[tower]].embeddings for tower in TOWERS)
-    asked = as_queries(dual, texts)
-    judged = images, asked, probes.owner, probes.captions
-    facts["calibration"] = calibrate(*judged, sources.learnt)
+    judged = images, as_queries(dual, texts), probes.owner, probes.captions
+    encode = _asks(dual, files["text.onnx"])
+    facts["calibration"] = calibrate(*judged, sources.learnt, encode)
     description = describe(dual, name, sha256_of(checkpoint), files, facts)
     files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
     write_folder(out, files, options.overwrite)
     return description
+
+
+def _asks(dual: DualEncoder, tower: bytes) -> Encode:
+    """Return what embeds texts by an exported text tower, as they ask for photos."""
+
+    def encode(texts: Texts) -> np.ndarray:
+        run = onnx_run(tower, "text")
+        out = np.zeros((len(texts), dual.config.embed_dim), np.float32)
+        for rows, inputs in zip(*text_inputs(dual, texts), strict=True):
+            out[rows] = run(*inputs)
+        return as_queries(dual, out)
+
+    return encode
 
 
 def _judged(
@@ -134,7 +148,7 @@ def make_twins(
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     """Return the int8 towers, and for each that could not be made the reason."""
     _, images = image_inputs(calibration)
-    rows, texts = text_inputs(dual, calibration)
+    rows, texts = text_inputs(dual, calibration.captions)
     step = max(1, len(rows) // _TEXT_FEEDS)  # from the shortest to the longest
     feeds = {
         "image": [{"pixels": pixels} for (pixels,) in images],

@@ -32,7 +32,9 @@ def measure_towers(
     """
     found = {}
     for tower in towers:
-        rows, batches = image_inputs(probes) if tower == "image" else text_inputs(dual, probes)
+        rows, batches = (
+            image_inputs(probes) if tower == "image" else text_inputs(dual, probes.captions)
+        )
         runs: dict[str, Run] = {"torch": torch_run(dual, tower)}
         for kind, of_kind in models.items():
             if tower in of_kind:
@@ -50,9 +52,9 @@ def image_inputs(probes: Probes) -> tuple[list[list[int]], list[Inputs]]:
     return rows, [(np.ascontiguousarray(pixels[each]),) for each in rows]
 
 
-def text_inputs(dual: DualEncoder, probes: Probes) -> tuple[list[list[int]], list[Inputs]]:
-    """Return the rows of each batch of captions, and its tokens and mask (M, L)."""
-    ids = [each.ids for each in dual.tokenizer(list(probes.captions))]
+def text_inputs(dual: DualEncoder, texts: Sequence[str]) -> tuple[list[list[int]], list[Inputs]]:
+    """Return the rows of each batch of texts, and its tokens and mask (M, L)."""
+    ids = [each.ids for each in dual.tokenizer(list(texts))]
     rows = list(text_batches(ids, TEXT_BATCH))
     return rows, [dual.tokenizer.pad_arrays([ids[row] for row in each]) for each in rows]
 

@@ -18,9 +18,9 @@ FEATURES = ("score", "z", "log_count", "familiarity")
 # The signs that make sense: a higher score, one that stands out more, and words that the model
 # knows well never make a hit less likely; in a larger collection something scores high by chance.
 _SIGNS = np.array([1.0, 1.0, -1.0, 1.0])
-# Above these `pretrained` finds something for 4 % of what is not there, the second without knowing
+# Above these `pretrained` finds something for 5 % of what is not there, the second without knowing
 # how familiar words are.
-CUTOFF, PLAIN_CUTOFF = 0.4, 0.6
+CUTOFF, PLAIN_CUTOFF = 0.38, 0.73
 
 
 @dataclass(frozen=True)

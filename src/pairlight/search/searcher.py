@@ -47,6 +47,8 @@ class Query:
     cut: bool = True
 
     def __post_init__(self) -> None:
+        without = tuple(each for each in self.without if each.strip())
+        object.__setattr__(self, "without", without)
         if not (self.text and self.text.strip()) and self.image is None:
             raise ConfigError("nothing to search for; give a text, --image FILE, or both")
         if self.k < 1:
@@ -170,7 +172,8 @@ class Searcher:
         if cutoff is not None:
             fit = [hit for hit in hits if hit.relevance is not None and hit.relevance >= cutoff]
             hits, nearest = fit, [] if fit else hits[:NEAREST]
-        strange = calibration.vocabulary.unknown(query.text or "") if calibration else []
+        asked = " ".join([query.text or "", *query.without])
+        strange = self.calibration.vocabulary.unknown(asked) if self.calibration else []
         return Result(hits, len(loaded.ids), searched, best, cutoff, note, nearest, strange)
 
     def _load(self, moment: Moment | None) -> _Loaded:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,8 +12,9 @@ from pairlight.words import split_words
 
 # A model.json stays small, and a word that was written once tells nothing but who wrote it.
 MOST, LEAST = 20_000, 2
-# From so many captions on a word is known: further ones told nothing about photos of other kinds.
-KNOWN = 30
+# From so many captions on a word counts as known. Among photos like those of training still more
+# would tell how often a thing is to be found; among others they mislead.
+KNOWN = 200
 _COMMON = frozenset(
     "a an the of in on at is are with and to his her its their it he she they while for from by as "
     "into over under up down out off near through next front two three one some other another that "
@@ -27,7 +29,8 @@ def content_words(text: str) -> set[str]:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z]+", text.lower())
+    plain = unicodedata.normalize("NFKD", text.lower())  # café is cafe, as to the text encoder
+    return re.findall(r"[a-z]+", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ const WORDS = {
     nothing: "Nothing matches well", nothing_like: "There is nothing like it",
     nothing_best: (percent) => `The nearest photo fits with a probability of ${percent}. Other words may help. Below are the nearest.`,
     nothing_store: "There are no other photos in the store.",
-    unknown: (words) => `It has hardly met in training: ${words}.`,
+    unknown: (words) => `The model has hardly met in training: ${words}.`,
     nearest: "Show more that hardly fit", failed: "That did not work", again: "Try again",
     offline: "The server does not answer. Is pairlight serve still running?",
     large: (limit) => `This file is too large; up to ${limit} MB can be sent.`,
@@ -52,7 +52,7 @@ const WORDS = {
     all_note: "已显示全部结果，包括不太符合的。",
     nothing: "没有很符合的照片", nothing_like: "没有相似的照片",
     nothing_best: (percent) => `最接近的一张，符合的概率只有 ${percent}。换个说法试试。下面是最接近的几张。`,
-    nothing_store: "库里没有其他照片。", unknown: (words) => `训练时几乎没见过：${words}。`, nearest: "显示更多不太符合的",
+    nothing_store: "库里没有其他照片。", unknown: (words) => `模型在训练时几乎没见过：${words}。`, nearest: "显示更多不太符合的",
     failed: "出错了", again: "重试", offline: "服务器没有响应。pairlight serve 还在运行吗？",
     large: (limit) => `文件太大，最多 ${limit} MB。`, not_image: "这不是图片文件。",
     more: "显示更多", rest: "也显示不太符合的", like: "找相似", close: "关闭", previous: "上一张", next: "下一张",
@@ -224,6 +224,9 @@ function show() {
   $("more").hidden = hits.length < asked.k || asked.k >= MOST;
   $("rest").hidden = !hits.length || result.cutoff === null || !$("more").hidden;
   $("note").hidden = true;
+  const unknown = result?.unknown || [];
+  $("unknown").hidden = !unknown.length;
+  $("unknown").textContent = unknown.length ? say("unknown", unknown.join(", ")) : "";
   if (!result) showStart();
   else if (failed) tell("");
   else if (!hits.length) showNothing();
@@ -262,7 +265,6 @@ function showNothing() {
   $("nothing-title").textContent = say(words ? "nothing" : "nothing_like");
   $("nothing-text").textContent =
     words && most !== null ? say("nothing_best", percent(most)) : say("nothing_store");
-  $("unknown").textContent = result.unknown.length ? say("unknown", result.unknown.join(", ")) : "";
   $("nearest").hidden = result.nearest.length === 0 || result.searched <= result.nearest.length;
 }
 
