@@ -123,8 +123,10 @@ def everyday(half, held, model):
         if right[-1][0]:
             firsts.append(promised[-1][0] >= half.cutoff)
     print(f"  {len(queries)} everyday queries among {len(images)} of them: the first is right for")
-    print(f"  {len(firsts)}, {sum(firsts)} of these are kept; of {HITS} hits each "
-          f"{np.mean(promised):.0%} are promised to be right, {np.mean(right):.0%} are")
+    print(
+        f"  {len(firsts)}, {sum(firsts)} of these are kept; of {HITS} hits each "
+        f"{np.mean(promised):.0%} are promised to be right, {np.mean(right):.0%} are"
+    )
 
 
 def fitted(held, seed, vocabulary, model):
