@@ -8,6 +8,7 @@ import torch
 from pairlight.config import AugmentConfig, ModelConfig
 from pairlight.errors import ConfigError
 from pairlight.models.image_encoders import ImageEncoder
+from pairlight.output import Output
 from pairlight.train.run import starting_model
 from pairlight.train.trainer import train
 
@@ -47,7 +48,7 @@ def test_an_encoder_of_one_size_is_refused(tiny_recipe):
     model = dataclasses.replace(tiny_recipe.model, image_encoder=name, image_size=160)
     recipe = dataclasses.replace(tiny_recipe, model=model, augment=AugmentConfig(image_size=128))
     with pytest.raises(ConfigError, match=f"{name} does not take views of 128 pixels beside"):
-        starting_model(recipe, None)
+        starting_model(recipe, None, Output(quiet=True))
 
 
 def test_view_size_is_the_model_s_unless_given(tiny_recipe):
