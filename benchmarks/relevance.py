@@ -26,7 +26,7 @@ from pairlight.sample import sample_dir
 from pairlight.search.calibration import Calibration, expected_calibration_error, reliability
 from pairlight.search.index import index_photos
 from pairlight.search.matcher import spread_of
-from pairlight.search.relevance import coverage, examples, fit_calibration, questions
+from pairlight.search.relevance import coverage, examples, fit_calibration, with_pieces
 from pairlight.search.searcher import Query, Searcher
 from pairlight.search.store import open_store
 from pairlight.search.vocabulary import Vocabulary, content_words
@@ -62,12 +62,14 @@ def embed(model, manifest, split):
     return images, as_queries(model, model.encode_texts(captions)), owner, captions
 
 
-def with_pieces(held, model, seed):
+def extended(held, model, seed):
     """The same with a short piece of each caption added to the captions, as for a calibration."""
     images, texts, owner, captions = held
-    short, of = questions(captions, owner, seed)
-    asked = as_queries(model, model.encode_texts(short))
-    return images, np.concatenate([texts, asked]), np.append(owner, of), [*captions, *short]
+
+    def encode(short):
+        return as_queries(model, model.encode_texts(short))
+
+    return images, *with_pieces(texts, owner, captions, encode, seed)
 
 
 def part(held, chosen):
@@ -183,10 +185,10 @@ def sweep(searcher):
     """Print what each cutoff would let through and keep, of first hits."""
     best = {"absent": [searcher.search(Query(text)).best for text in lines("absent_concepts.txt")]}
     for what, queries in present_queries().items():
-        best[what] = []
-        promised = [searcher.search(Query(text)).best for text, _ in queries]
+        best[what], promised = [], []
         for text, names in queries:
             (hit,) = searcher.search(Query(text, k=1, cut=False, fold=False)).hits
+            promised.append(hit.relevance)
             if Path(hit.photo.path).name in names:
                 best[what].append(hit.relevance)
         right = len(best[what]) / len(queries) / 2
@@ -237,7 +239,7 @@ def measure(args):
     model = pairlight.load(args.model)
     calibration = Calibration.of(model)
     if args.manifest:
-        held = with_pieces(embed(model, args.manifest, args.split), model, args.seed)
+        held = extended(embed(model, args.manifest, args.split), model, args.seed)
         words = Vocabulary() if args.blind else learnt_words(args.manifest, args.split)
         calibration, bins = fitted(held, args.seed, words, model)
         draw(bins, args.diagram)

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from relevance import embed, learnt_words, with_pieces
+from relevance import embed, extended, learnt_words
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -121,7 +121,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     model = pairlight.load(args.model)
-    held = with_pieces(embed(model, args.manifest, args.split), model, args.seed)
+    held = extended(embed(model, args.manifest, args.split), model, args.seed)
     cover = coverage(held[3], held[2], len(held[0]))
     known = learnt_words(args.manifest, args.split)
     words = [(known.familiarity(text), rarest(known, text)) for text in held[3]]

@@ -117,5 +117,6 @@ def test_shown_values_can_be_set():
     shown = describe(load_recipe("small"))
     assert "train.gradient_caching = null" in shown and "model.pretrained = true" in shown
     assert load_recipe("small", ["train.gradient_caching=null"]) == load_recipe("small")
-    with pytest.raises(ConfigError, match="expected true, false or null, got 'maybe'"):
+    told = "gradient_caching: expected true, false or null, got 'maybe'"
+    with pytest.raises(ConfigError, match=told):
         load_recipe("small", ["train.gradient_caching=maybe"])

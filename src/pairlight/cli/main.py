@@ -92,8 +92,7 @@ def run(application: typer.Typer, argv: list[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             # Ctrl-C while a library was being imported, which made an error of its own of it.
-            print("pairlight: stopped", file=sys.stderr)
-            return 130
+            return _stopped()
         if hasattr(error, "format_message"):  # a wrong command or option, found by Typer
             return _usage(error)
         if os.environ.get("PAIRLIGHT_DEBUG"):
@@ -109,8 +108,13 @@ def run(application: typer.Typer, argv: list[str] | None = None) -> int:
         )
         return 1
     if code == 130:
-        print("pairlight: stopped", file=sys.stderr)
+        return _stopped()
     return code if isinstance(code, int) else 0
+
+
+def _stopped() -> int:
+    print("pairlight: stopped", file=sys.stderr)
+    return 130
 
 
 def _usage(error) -> int:

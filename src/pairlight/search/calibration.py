@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,7 +30,7 @@ class Calibration:
     query is; `facts` tell what it was fitted on, for people.
     """
 
-    weights: tuple[float, float, float, float]
+    weights: tuple[float, ...]
     bias: float
     cutoff: float = PLAIN_CUTOFF
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
@@ -74,16 +73,11 @@ class Calibration:
             if value["kind"] != KIND or set(weights) != set(FEATURES):
                 raise ValueError("of another kind")
             cutoff, facts = float(value.get("cutoff", 0.5)), dict(value.get("facts", {}))
-            numbers = _four(float(weights[name]) for name in FEATURES)
+            numbers = tuple(float(weights[name]) for name in FEATURES)
             vocabulary = Vocabulary.from_dict(value.get("words", {}))
             return cls(numbers, float(value["bias"]), cutoff, vocabulary, facts)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"calibration of the model cannot be read: {error}") from None
-
-
-def _four(numbers: Iterable[float]) -> tuple[float, float, float, float]:
-    first, second, third, fourth = numbers
-    return first, second, third, fourth
 
 
 def features(scores: np.ndarray, mean, std, count, familiarity=0.0) -> np.ndarray:
@@ -126,7 +120,7 @@ def fit(
     weights, bias = _fit(found, right, held, ridge)
     known = vocabulary or Vocabulary()
     cutoff = CUTOFF if known.counts else PLAIN_CUTOFF
-    return Calibration(_four(map(float, weights)), bias, cutoff, known, facts or {})
+    return Calibration(tuple(map(float, weights)), bias, cutoff, known, facts or {})
 
 
 def _dispensable(

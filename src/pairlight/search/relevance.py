@@ -60,6 +60,21 @@ def questions(
     return [cut[row][rng.integers(len(cut[row]))] for row in rows], owner[rows]
 
 
+def with_pieces(
+    texts: np.ndarray,
+    owner: np.ndarray,
+    captions: Sequence[str],
+    encode: Callable[[Sequence[str]], np.ndarray],
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return embeddings, photos and texts of captions with those of their `questions` after them.
+
+    `encode` embeds texts as `texts` (m, d) are.
+    """
+    short, of = questions(captions, owner, seed)
+    return np.concatenate([texts, encode(short)]), np.append(owner, of), [*captions, *short]
+
+
 def examples(
     images: np.ndarray,
     texts: np.ndarray,
@@ -123,10 +138,8 @@ def fit_calibration(
     """
     facts = {"photos": len(images), "captions": len(texts)}
     if encode is not None:
-        short, of = questions(captions, owner, seed)
-        texts = np.concatenate([texts, encode(short)])
-        captions, owner = [*captions, *short], np.concatenate([owner, of])
-        facts["pieces"] = len(short)
+        texts, owner, captions = with_pieces(texts, owner, captions, encode, seed)
+        facts["pieces"] = len(texts) - facts["captions"]
     rng = np.random.default_rng(seed)
     found, right, asked = examples(images, texts, owner, captions, rng, vocabulary=vocabulary)
     facts |= {"hits": len(right), "right": int(right.sum())}
