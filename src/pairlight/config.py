@@ -153,6 +153,9 @@ class TrainConfig:
 
     seed: int = 0
     """Seed of every random choice."""
+    runs: int = 1
+    """How often the stages that train encoders are run, each time with the next seed and from the
+    same heads; the result is the average of the runs, which is better than any of them."""
     head_init: str = "random"
     """How projection heads start: random, or cca (canonical correlations of the features of the
     first stage, for projection: linear)."""
@@ -202,6 +205,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check(self.seed >= 0, "train.seed must not be negative")
+        check(1 <= self.runs <= 100, f"train.runs must be in [1, 100], got {self.runs}")
         check(
             self.head_init in ("random", "cca"),
             f"unknown train.head_init {self.head_init!r}; choose from random, cca",

@@ -85,6 +85,7 @@ def test_mistakes_are_one_line(photos, capsys, words, told):
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1 and error.startswith("pairlight: ")
     assert (photos / "red.png").read_bytes() == before
+    assert not Path("a.db").exists()  # nor is an empty store left behind
 
 
 def test_another_model_is_offered_a_rebuild(photos, capsys, monkeypatch):

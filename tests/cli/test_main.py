@@ -194,6 +194,11 @@ def test_the_five_scripts_on_real_photos(flickr8k, tmp_path):
         assert (tmp_path / "visualization" / name).is_file()
 
 
+def test_an_option_without_its_value_names_the_command(capsys):
+    assert run(app, ["search", "dog", "--json"]) == 2
+    assert capsys.readouterr().err.strip().endswith("see pairlight search --help")
+
+
 def test_missing_options_and_unknown_commands_are_one_line(capsys):
     for argv in (["evaluate"], ["prepare", "--images", "x"], ["trian"], ["train", "--nope"]):
         assert run(app, argv) == 2

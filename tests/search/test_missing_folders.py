@@ -18,7 +18,7 @@ def test_an_absent_folder_keeps_its_photos_until_told_otherwise(index, photos, t
     report = index(photos, other)
     assert report.kept[0]["folder"] == str(other) and report.kept[0]["photos"] == 1
     assert "disk" in report.kept[0]["reason"] and "yellow.png" in names(read)
-    assert any("kept 1 photos" in line for line in report.lines())
+    assert any("kept 1 photo of" in line for line in report.lines())
     shutil.move(tmp_path / "unplugged", other)
     assert counts(index()) == {"unchanged": 6}  # no folder named: those of the store
     shutil.rmtree(other)

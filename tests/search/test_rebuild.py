@@ -56,7 +56,7 @@ def test_a_rebuild_takes_all_folders_and_refuses_when_one_is_missing(index, phot
     index(photos, other)
     new = ColourModel(sha256="f" * 64)
     shutil.move(other, tmp_path / "unplugged")
-    with pytest.raises(ConfigError, match="1 photos cannot be embedded again"):
+    with pytest.raises(ConfigError, match="1 photo cannot be embedded again"):
         index(photos, model=new, rebuild=True)
     assert len(read("vectors")[0]) == 6
     shutil.move(tmp_path / "unplugged", other)

@@ -47,7 +47,9 @@ def test_unknown_words():
     ]
     assert known.unknown("a man") == known.unknown("") == []
     assert Vocabulary({"cafe": 2}).unknown("a caf\u00e9") == []
-    assert known.unknown("\u72d7 dog") == ["\u72d7"]
+    assert known.unknown("\u6d77\u6ee9 dog") == ["\u6d77\u6ee9"]  # a run, not each character
+    assert known.unknown("dog123, don't! the dog's + isn\u2019t (dog) 24 x\u00b2") == ["dog123"]
+    assert known.unknown("\U0001f436\ufe0f on the beach") == ["\U0001f436"]
     assert Vocabulary().unknown("a zebra") == []
 
 

@@ -131,6 +131,13 @@ def test_searches_that_make_no_sense(steady, asked, told):
     assert told in refused(steady.post("/api/v1/search", data=asked), 422)
 
 
+def test_what_is_posted_must_be_a_form_and_its_image_a_file(steady):
+    told = refused(steady.post("/api/v1/search", json={"text": "red"}), 415)
+    assert told.startswith("application/json: send a form")
+    told = refused(steady.post("/api/v1/search", data={"image": "red.png"}), 422)
+    assert told.startswith("image: a file is expected here, not text")
+
+
 def test_other_addresses_and_methods(steady):
     assert "/docs" in refused(steady.get("/api/v1/nothing"), 404)
     assert "/docs" in refused(steady.get("/api/v1/search/"), 404)

@@ -49,8 +49,8 @@ def index(
     from pairlight.search.store import open_store
 
     output = Output(quiet, json_to)
-    if not Path(store).exists() and folders:
-        sort_folders(folders, ())  # a typing mistake must not leave an empty store behind
+    if not Path(store).exists():
+        sort_folders(folders or (), ())  # a typing mistake must not leave an empty store behind
     if faiss:
         require_faiss()
     loaded = pairlight.load(model)

@@ -94,7 +94,7 @@ def run(application: typer.Typer, argv: list[str] | None = None) -> int:
             # Ctrl-C while a library was being imported, which made an error of its own of it.
             return _stopped()
         if hasattr(error, "format_message"):  # a wrong command or option, found by Typer
-            return _usage(error)
+            return _usage(error, application, sys.argv[1:] if argv is None else argv)
         if os.environ.get("PAIRLIGHT_DEBUG"):
             raise
         if isinstance(error, OSError) and error.filename is not None:
@@ -117,11 +117,15 @@ def _stopped() -> int:
     return 130
 
 
-def _usage(error) -> int:
+def _usage(error, application: typer.Typer, argv: list[str]) -> int:
     if error.ctx is not None and "NoArgs" in type(error).__name__:
         error.show()  # `pairlight` alone asks for the help
     else:
-        where = error.ctx.command_path if error.ctx is not None else "pairlight"
+        where = "pairlight"
+        if error.ctx is not None:
+            where = error.ctx.command_path
+        elif argv and argv[0] in {each.name for each in application.registered_commands}:
+            where += f" {argv[0]}"  # an option without its value names no command by itself
         message = " ".join(error.format_message().split())
         print(f"pairlight: {message.rstrip('.')}; see {where} --help", file=sys.stderr)
     return error.exit_code

@@ -49,6 +49,7 @@ def train(
       pairlight train --manifest photos.jsonl --recipe auto --out runs/mine
       pairlight train --manifest photos.jsonl --recipe reference --embed-dim 512 --out runs/ref
       pairlight train --manifest photos.jsonl --set train.seed=1 --set stages.1.epochs=4
+      pairlight train --manifest photos.jsonl --out runs/two --set train.runs=2
       pairlight train --manifest mine.jsonl --init small.pth --out runs/mine
       pairlight train --recipe small --show-recipe
     """
@@ -70,7 +71,7 @@ def train(
     try:
         from pairlight.train.autopilot import autopilot
         from pairlight.train.run import RunPaths, rsum_of
-        from pairlight.train.trainer import train as run
+        from pairlight.train.runs import train_runs
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"{error.name} is not installed; training needs: pip install 'pairlight[train]'"
@@ -83,16 +84,23 @@ def train(
                 raise ConfigError("--init and --recipe auto: use one of them")
             result = autopilot(manifest, chosen, out, resume, overwrite, output, device, cache)
         else:
-            result = run(manifest, chosen, out, resume, overwrite, output, device, cache, init)
+            result = train_runs(
+                manifest, chosen, out, resume, overwrite, output, device, cache, init
+            )
     except KeyboardInterrupt:
         if RunPaths(out, chosen.model.embed_dim).last.exists():
             output.say(
                 f"the last whole epoch is in {out}; continue with the same command and --resume"
             )
         raise
-    output.json({"best": str(result.best), "last": str(result.last), "history": result.history})
+    told = {"best": str(result.best), "last": str(result.last), "history": result.history}
+    output.json(told | ({"average": result.average} if result.average else {}))
     for warning in plot_curves(result.history, out / "curves.png"):
         output.say(f"note: {warning}")
     best = max(result.history, key=rsum_of)
-    output.say(f"best: epoch {best['epoch']} -> {result.best}")
+    what = f"epoch {best['epoch']}"
+    if result.average:
+        taken, rsum = result.average["taken"], result.average["val"]["rsum"]
+        what = f"average of {taken} of {chosen.train.runs} runs, rsum {rsum:.1f}"
+    output.say(f"best: {what} -> {result.best}")
     output.say(f"next: pairlight evaluate --model {result.best} --manifest {manifest}")

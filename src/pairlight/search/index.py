@@ -11,7 +11,7 @@ import numpy as np
 
 from pairlight.errors import ConfigError, DataError, ModelError
 from pairlight.files import sha256_of
-from pairlight.search.names import shown
+from pairlight.search.names import counted, shown
 from pairlight.search.photo import read_photo
 from pairlight.search.plan import Plan, make_plan
 from pairlight.search.records import Batch, Encoder, Facts, Fingerprint, Found, Known, NewContent
@@ -53,11 +53,10 @@ class Report:
         """Return the report as a few lines for a terminal."""
         done = ", ".join(f"{self.counts[name]} {name}" for name in COUNTS if self.counts[name])
         copies = f", {self.distinct} of them distinct" if self.distinct != self.photos else ""
-        lines = [f"{self.photos} photos in the store{copies}" + (f": {done}" if done else "")]
+        lines = [f"{counted(self.photos)} in the store{copies}" + (f": {done}" if done else "")]
         for each in self.kept:
-            lines.append(
-                f"kept {each['photos']} photos of {shown(each['folder'])}: {each['reason']}"
-            )
+            kept = f"kept {counted(each['photos'])} of {shown(each['folder'])}"
+            lines.append(f"{kept}: {each['reason']}")
         if self.skipped:
             lines.append(f"skipped {len(self.skipped)}:")
             first = list(self.skipped.items())[:examples]
@@ -110,7 +109,7 @@ def index_photos(
     if rebuild and report.kept:
         first = report.kept[0]
         raise ConfigError(
-            f"{shown(first['folder'])}: its {first['photos']} photos cannot be embedded again now "
+            f"{shown(first['folder'])}: its {counted(first['photos'])} cannot be embedded again now "
             f"({first['reason']})"
         )
     report.counts["unchanged"] = plan.unchanged

@@ -65,6 +65,7 @@ def ranked(
     exact = vectors[rows].astype(np.float64)
     exact *= query.astype(np.float64)
     exact = exact.sum(axis=1)
+    np.clip(exact, -1, 1, out=exact)  # a unit vector in float32 is a hair longer or shorter
     order = np.lexsort((rows, -exact))
     if k < len(order):
         order = order[exact[order] >= exact[order[k - 1]]]

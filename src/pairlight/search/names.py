@@ -47,3 +47,8 @@ def slashes(path: str) -> str:
 def inside(path: str, folder: str) -> bool:
     """Whether `path` is `folder` or below it; both absolute."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def counted(photos: int) -> str:
+    """Return how many photos, in words."""
+    return "1 photo" if photos == 1 else f"{photos} photos"

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pairlight.errors import ModelError
-from pairlight.words import split_words
 
 # A model.json stays small, and a word that was written once tells nothing but who wrote it.
 MOST, LEAST = 20_000, 2
@@ -20,6 +19,11 @@ _COMMON = frozenset(
     "into over under up down out off near through next front two three one some other another that "
     "this there who which has have be being very man woman person people".split()
 )
+
+
+# Words, and each other sign by itself; endings and whole words that English runs together.
+_PARTS = re.compile(r"[^\W_]+|[^\w\s]")
+_SHORT_FORMS = re.compile(r"\b\w+n['’]t\b|['’](s|re|ve|ll|d|m)\b")
 
 
 def content_words(text: str) -> set[str]:
@@ -73,16 +77,22 @@ class Vocabulary:
         return sum(math.log1p(min(n, KNOWN)) for n in counts) / len(counts)
 
     def unknown(self, text: str) -> list[str]:
-        """Return the words of a text that say something and are not here.
+        """Return the words and pictographs of a text that say something and are not here.
 
-        Words in scripts that it cannot count are never here. An empty vocabulary names none.
+        Words in scripts that it cannot count are never here, whole runs of them in scripts written
+        without spaces; numbers and short forms (don't) are not judged. An empty vocabulary names
+        none.
         """
         if not self.counts:
             return []
-        words = dict.fromkeys(split_words(text.lower()))
+        words = dict.fromkeys(_PARTS.findall(_SHORT_FORMS.sub(" ", text.lower())))
         return [word for word in words if not (word.isdecimal() or self._knows(word))]
 
     def _knows(self, word: str) -> bool:
+        if not word[0].isalnum():
+            return unicodedata.category(word[0]) != "So"  # a mark such as + names nothing
+        if any(each.isdecimal() for each in word):
+            return False  # dog123 is not the word dog
         stems = content_words(word)
         if not stems:
             return bool(_words(word))  # too common or too short to count

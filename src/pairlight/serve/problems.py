@@ -61,6 +61,8 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     what = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         what = "there is no such parameter; see /docs"
+    if "UploadFile" in what:  # Pydantic speaks of its own types
+        what = "a file is expected here, not text; with curl: -F image=@photo.jpg"
     return answer(422, f"{where}: {what[:1].lower()}{what[1:]}")
 
 

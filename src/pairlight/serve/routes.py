@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Header, Path, Query, Request, Response
 
 from pairlight import __version__
 from pairlight.search.searcher import Result
 from pairlight.serve import schemas
 from pairlight.serve.library import Library
 from pairlight.serve.limits import Workers
+from pairlight.serve.problems import Problem
 from pairlight.serve.settings import Settings
 from pairlight.serve.thumbnails import Picture, Pictures
 
@@ -53,6 +54,7 @@ def _refusals(*codes: int) -> dict:
         408: "The request did not arrive in time.",
         410: "The photo's file is gone or cannot be opened any more.",
         413: "The upload is too large.",
+        415: "The body is no form.",
         422: "A parameter, or the image, cannot be used.",
         503: "Too many requests at once, or the store cannot be read now; see Retry-After.",
         504: "The search took too long.",
@@ -65,6 +67,15 @@ _Id = Annotated[int, Path(ge=1, lt=2**63, description="Id of a photo, as hits ha
 _Known = Annotated[str | None, Header(alias="If-None-Match", max_length=1000)]
 _JPEG = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG, without metadata."},
          304: {"description": "The picture is still the one of If-None-Match."}}  # fmt: skip
+
+
+def _only_forms(request: Request) -> None:
+    # Of another body nothing would be read, and the answer be that nothing was asked for.
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in ("", "multipart/form-data", "application/x-www-form-urlencoded"):
+        raise Problem(
+            415, f"{kind[:80]}: send a form (multipart/form-data), or ask in words by GET"
+        )
 
 
 def _service(request: Request) -> Service:
@@ -102,7 +113,8 @@ async def search_in_words(
     summary="Search by example",
     tags=["search"],
     response_model=schemas.Answer,
-    responses=_refusals(400, 401, 408, 413, 422, 503, 504),
+    responses=_refusals(400, 401, 408, 413, 415, 422, 503, 504),
+    dependencies=[Depends(_only_forms)],
 )
 async def search_by_example(
     request: Request,

@@ -15,6 +15,7 @@ from pairlight.files import make_folder, write_text_atomic
 from pairlight.output import Output
 from pairlight.recipes import from_dict
 from pairlight.train.run import ENOUGH_TO_JUDGE, RunPaths, TrainResult, entries_of
+from pairlight.train.runs import train_runs
 from pairlight.train.trainer import train
 
 # Steps of each stage that were enough on 6,000 photos; a few photos need no fewer.
@@ -63,7 +64,7 @@ def autopilot(
         write_text_atomic(path, [json.dumps(facts, indent=1, ensure_ascii=False) + "\n"])
         for reason in choice.reasons:
             output.say(f"autopilot: {reason}")
-    result = train(manifest, recipe, out, resume, overwrite, output, device, kept)
+    result = train_runs(manifest, recipe, out, resume, overwrite, output, device, kept)
     if cache is None:
         shutil.rmtree(kept, ignore_errors=True)
     return result

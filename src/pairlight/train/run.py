@@ -67,11 +67,16 @@ class RunPaths:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run left: its best and last checkpoints, and one entry of history an epoch."""
+    """What a run left: its best and last checkpoints, and one entry of history an epoch.
+
+    Where `best` is an average of several runs, `average` tells how many were `taken` and its `val`;
+    last and history are those of the first.
+    """
 
     best: Path
     last: Path
     history: list[dict[str, Any]]
+    average: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

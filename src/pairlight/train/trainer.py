@@ -76,7 +76,8 @@ class Trainer:
             held = resumed["optimizer"] if resumed and position.epoch else None
             resumed = None
             inputs = self._run_stage(position, held)
-        if self.recipe.train.hub_prototypes:
+        # Of several runs their average is corrected instead.
+        if self.recipe.train.hub_prototypes and self.recipe.train.runs == 1:
             splits = inputs.splits if inputs else (self.train, self.val)
             best, config = self.paths.best, self.recipe.train
             trial = correct_checkpoint(best, splits, config, self.device, self.output)
