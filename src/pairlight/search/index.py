@@ -109,8 +109,8 @@ def index_photos(
     if rebuild and report.kept:
         first = report.kept[0]
         raise ConfigError(
-            f"{shown(first['folder'])}: its {counted(first['photos'])} cannot be embedded again now "
-            f"({first['reason']})"
+            f"{shown(first['folder'])}: its {counted(first['photos'])} cannot be embedded again "
+            f"now ({first['reason']})"
         )
     report.counts["unchanged"] = plan.unchanged
     _Run(store, model, number, plan, have, report).read_all(tell, threads or os.cpu_count() or 1)
