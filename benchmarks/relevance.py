@@ -21,7 +21,7 @@ import numpy as np
 import pairlight
 from pairlight.data.manifest import read_manifest, read_split
 from pairlight.errors import PairlightError
-from pairlight.hubs import as_queries
+from pairlight.runtime.word_vectors import encode_queries
 from pairlight.sample import sample_dir
 from pairlight.search.calibration import Calibration, expected_calibration_error, reliability
 from pairlight.search.index import index_photos
@@ -29,7 +29,8 @@ from pairlight.search.matcher import spread_of
 from pairlight.search.relevance import coverage, examples, fit_calibration, with_pieces
 from pairlight.search.searcher import Query, Searcher
 from pairlight.search.store import open_store
-from pairlight.search.vocabulary import Vocabulary, content_words
+from pairlight.search.vocabulary import Vocabulary
+from pairlight.words import content_words
 
 HERE = Path(__file__).parent
 HITS = 10
@@ -59,7 +60,7 @@ def embed(model, manifest, split):
     captions = [text for photo in photos for text in photo.captions]
     owner = np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos])
     print(f"{len(photos)} photos with {len(captions)} captions of {split}")
-    return images, as_queries(model, model.encode_texts(captions)), owner, captions
+    return images, encode_queries(model, captions), owner, captions
 
 
 def extended(held, model, seed):
@@ -67,7 +68,7 @@ def extended(held, model, seed):
     images, texts, owner, captions = held
 
     def encode(short):
-        return as_queries(model, model.encode_texts(short))
+        return encode_queries(model, short)
 
     return images, *with_pieces(texts, owner, captions, encode, seed)
 
@@ -116,7 +117,7 @@ def everyday(half, held, model):
     for row, text in zip(owner, captions, strict=True):
         shown[row] |= content_words(text)
     queries = lines("everyday_queries.txt")
-    asked = as_queries(model, model.encode_texts(queries))
+    asked = encode_queries(model, queries)
     firsts, promised, right = [], [], []
     for text, scores in zip(queries, asked @ images.T, strict=True):
         top = np.argsort(-scores)[:HITS]

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 import pairlight
 from pairlight.search.relevance import COVERED, UNCOVERED, coverage
-from pairlight.search.vocabulary import content_words
+from pairlight.words import content_words
 
 FOLDS, ROUNDS, QUERIES, HITS = 4, 3, 400, 5
 SIZES = (20, 35, 50, 100, 200, 500)

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from pairlight.errors import ConfigError, ModelError
-from pairlight.export import quantize
+from pairlight.export import quantize, word_vectors
 from pairlight.export import run as module
 from pairlight.export.describe import licences
 from pairlight.export.probes import from_sample
@@ -19,6 +19,7 @@ from pairlight.models.weights import sha256_of
 from pairlight.output import Output
 from pairlight.runtime.folder import FILES
 from pairlight.runtime.model import ExportedModel
+from pairlight.runtime.word_vectors import encode_queries
 
 QUIET = Output(quiet=True)
 
@@ -168,17 +169,48 @@ def test_photos_enough_to_calibrate_by_reach_the_description(
     graphs, tiny_checkpoint, sources, tmp_path
 ):
     def calibrate(images, texts, owner, captions, learnt, encode):
-        assert learnt == ["a thing it learnt from"]
+        assert learnt == ["a thing it learnt from"] * len(sources.calibration)
         np.testing.assert_allclose(encode(captions), texts, atol=1e-5)
         return {"images": len(images), "texts": len(texts), "last": captions[-1]}
 
     options = Options(int8=False)
     out = tmp_path / "model"
-    known = dataclasses.replace(sources, learnt=["a thing it learnt from"])
+    learnt = [
+        dataclasses.replace(photo, captions=("a thing it learnt from",))
+        for photo in sources.calibration
+    ]
+    known = dataclasses.replace(sources, learnt=learnt)
     export_model(tiny_checkpoint, out, known, options, QUIET, calibrate)
     stored = json.loads((out / "model.json").read_text())["calibration"]
     assert stored["images"] == 18 and stored["texts"] == 90 and stored["last"]
     assert ExportedModel(out).calibration == stored
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_word_vectors_that_help_are_part_of_the_folder(
+    graphs, tiny_checkpoint, sources, tmp_path, monkeypatch, helps
+):
+    monkeypatch.setattr(word_vectors, "LEAST", 2)
+    monkeypatch.setattr(word_vectors.Trial, "kept", property(lambda self: helps))
+    told, out = [], tmp_path / "model"
+
+    def calibrate(images, texts, owner, captions, learnt, encode):
+        told.append((texts, captions))
+        np.testing.assert_allclose(encode(captions), texts, atol=1e-5)
+
+    known = dataclasses.replace(sources, learnt=sources.calibration)
+    done = export_model(tiny_checkpoint, out, known, Options(int8=False), QUIET, calibrate)
+    facts = done["word_vectors"]
+    assert facts["photos"] == len(sources.calibration) and facts["words"] > 20
+    assert set(facts["mAP"]) == {"without", "with"}
+    model = ExportedModel(out)
+    assert (out / "words.npz").exists() == helps == ("words.npz" in done["files"])
+    assert (model.word_vectors is not None) == helps
+    texts, captions = told[0]
+    np.testing.assert_allclose(encode_queries(model, captions), texts, atol=1e-4)
+    without = dataclasses.replace(sources, learnt=())
+    export_model(tiny_checkpoint, tmp_path / "b", without, Options(int8=False), QUIET)
+    assert ExportedModel(tmp_path / "b").sha256 == model.sha256  # an index stays good
 
 
 def test_targets_are_checked_before_the_work(tiny_checkpoint, sources, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from pairlight.embed import load_model
 from pairlight.errors import ModelError
 from pairlight.runtime.folder import FILES, ModelFolder, is_model_folder, open_folder
 from pairlight.runtime.model import ExportedModel
+from pairlight.runtime.word_vectors import WordVectors
 
 
 def refused(folder, *words):
@@ -49,10 +50,39 @@ def rehash(folder, name):
 
 def test_a_good_folder_opens(exported):
     folder = open_folder(exported)
+    assert set(folder.hashes) == set(FILES)
     hashes = json.dumps(folder.hashes, sort_keys=True).encode()
     assert folder.sha256 == hashlib.sha256(hashes).hexdigest()
     assert (folder.name, folder.embed_dim, folder.image_size) == ("tiny", 16, 64)
     assert is_model_folder(exported) and not is_model_folder(exported.parent)
+
+
+def with_words(folder, dim=16):
+    vectors = WordVectors.of(["dog"], np.ones((1, dim)))
+    (folder / "words.npz").write_bytes(vectors.to_bytes())
+    rehash(folder, "words.npz")
+    return folder
+
+
+def test_word_vectors_may_be_there_and_do_not_change_which_model_it_is(exported, spoiled):
+    assert load_model(spoiled).word_vectors is None
+    model = load_model(with_words(spoiled))
+    assert model.word_vectors.words == ("dog",) and model.sha256 == load_model(exported).sha256
+    (spoiled / "words.npz").unlink()
+    refused(spoiled, "words.npz", "missing")
+
+
+def test_word_vectors_are_checked_when_they_are_read(spoiled):
+    model = load_model(with_words(spoiled))
+    path = spoiled / "words.npz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelError) as caught:
+        model.word_vectors  # noqa: B018
+    told(caught, ["words.npz: sha256", "changed or cut short"])
+    model = load_model(with_words(spoiled, dim=8))
+    with pytest.raises(ModelError) as caught:
+        model.word_vectors  # noqa: B018
+    told(caught, ["words.npz: word vectors: rows of 16 numbers are due"])
 
 
 def test_absent_and_foreign_folders(tmp_path):

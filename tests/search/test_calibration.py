@@ -17,8 +17,9 @@ from pairlight.search.calibration import (
     reliability,
 )
 from pairlight.search.matcher import Spread
-from pairlight.search.relevance import coverage, examples, fit_calibration, pieces, questions
+from pairlight.search.relevance import coverage, examples, fit_calibration, questions
 from pairlight.search.vocabulary import Vocabulary
+from pairlight.words import pieces
 
 
 def drawn(weights, bias, count=20_000, seed=0):

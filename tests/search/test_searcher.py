@@ -13,6 +13,7 @@ from PIL import Image
 
 from pairlight.errors import ConfigError, DataError, ModelError
 from pairlight.hubs import as_queries
+from pairlight.runtime.word_vectors import WordVectors
 from pairlight.search.calibration import Calibration
 from pairlight.search.filters import read_filters
 from pairlight.search.records import Filters
@@ -78,6 +79,15 @@ def test_texts_ask_without_their_own_correction_of_hubs(model, monkeypatch):
     expected = texts[0] - NOT_WEIGHT * texts[1]
     assert np.allclose(vector, unit(expected[None])[0], atol=1e-6)
     assert not np.allclose(vector, plain, atol=0.01)
+
+
+def test_single_words_have_a_say_where_the_model_knows_them(searcher, model, monkeypatch):
+    white = 2 * np.eye(model.embed_dim)[NAMES.index("white")][None]
+    monkeypatch.setattr(model, "word_vectors", WordVectors.of(["snow"], white), raising=False)
+    assert names(searcher.search(Query("snow", k=2))) == ["blue_white.png", "flag.png"]
+    assert names(searcher.search(Query("something red", k=1))) == ["red.png"]
+    without = query_vector(model, Query("red", without=("snow",)))
+    assert without[NAMES.index("white")] < -0.1 and without[NAMES.index("red")] > 0.8
 
 
 def test_queries_that_make_no_sense(model, photos, searcher):

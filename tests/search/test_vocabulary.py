@@ -6,7 +6,8 @@ import pytest
 
 from pairlight.errors import ModelError
 from pairlight.search import vocabulary
-from pairlight.search.vocabulary import Vocabulary, content_words
+from pairlight.search.vocabulary import Vocabulary
+from pairlight.words import content_words
 
 
 def test_content_words():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pairlight.errors import ConfigError, PairlightError
 from pairlight.files import make_folder
-from pairlight.runtime.folder import DESCRIPTION, FILES, is_model_folder
+from pairlight.runtime.folder import DESCRIPTION, EXTRAS, FILES, is_model_folder
 
 
 def check_target(out: Path, overwrite: bool) -> None:
@@ -18,7 +18,7 @@ def check_target(out: Path, overwrite: bool) -> None:
     if not out.exists() or not any(out.iterdir()):
         make_folder(out.absolute().parent)
         return
-    foreign = {entry.name for entry in out.iterdir()} - {DESCRIPTION, *FILES}
+    foreign = {entry.name for entry in out.iterdir()} - {DESCRIPTION, *FILES, *EXTRAS}
     if foreign or not is_model_folder(out):
         raise ConfigError(
             f"--out {out}: holds something other than an exported model"

@@ -44,8 +44,8 @@ class Sources:
     calibration_name: str
     few: bool
     """Whether the photos to calibrate with are few and need augmenting."""
-    learnt: Sequence[str] = ()
-    """The captions that the model was trained on, where they are known."""
+    learnt: Sequence[Photo] = ()
+    """The photos that the model was trained on, where they are known."""
 
 
 def from_manifest(manifest: Path, split: str | None) -> Sources:
@@ -57,9 +57,8 @@ def from_manifest(manifest: Path, split: str | None) -> Sources:
     name = f"{manifest.name}, split {split}"
     training = [photo for photo in read_manifest(manifest) if photo.split == "train"]
     if training and split in ("val", "test"):
-        learnt = [text for photo in training for text in photo.captions]
         where = f"{manifest.name}, split train"
-        return Sources(judged, name, training, where, few=False, learnt=learnt)
+        return Sources(judged, name, training, where, few=False, learnt=training)
     return from_photos(judged, name)
 
 

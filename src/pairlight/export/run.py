@@ -15,14 +15,22 @@ from pairlight.export.graphs import TOWERS, export_graphs
 from pairlight.export.parity import Measured
 from pairlight.export.probes import Probes, Sources, calibration_probes, read_probes
 from pairlight.export.quantize import lighten, quantize
-from pairlight.export.towers import image_inputs, measure_towers, onnx_run, text_inputs
+from pairlight.export.towers import (
+    embed_photos,
+    image_inputs,
+    measure_towers,
+    onnx_run,
+    text_inputs,
+)
+from pairlight.export.word_vectors import BANK, Trial, try_word_vectors
 from pairlight.files import sha256_of
 from pairlight.hubs import as_queries
 from pairlight.models.checkpoint import load_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
-from pairlight.runtime.folder import DESCRIPTION
+from pairlight.runtime.folder import DESCRIPTION, WORD_VECTORS
 from pairlight.runtime.sessions import make_session
+from pairlight.runtime.word_vectors import WordVectors
 from pairlight.types import Json
 
 # A long text tower needs no more texts than this to show its outlier channels.
@@ -85,9 +93,16 @@ def export_model(
     files["tokenizer.json"] = dual.tokenizer.to_json().encode()
     name, facts = content.get("recipe_name", "unnamed"), _facts(verdict, calibrated)
     images, texts = (measured[tower][verdict.precision[tower]].embeddings for tower in TOWERS)
-    judged = images, as_queries(dual, texts), probes.owner, probes.captions
-    encode = _asks(dual, files["text.onnx"])
-    facts["calibration"] = calibrate(*judged, sources.learnt, encode)
+    asked, encode = as_queries(dual, texts), _asks(dual, files["text.onnx"])
+    trial = _try_words(sources, dual, files, probes, images, encode, output)
+    facts["word_vectors"] = trial.to_json() if trial is not None else None
+    if trial is not None and trial.kept:
+        files[WORD_VECTORS] = trial.vectors.to_bytes()
+        asked = trial.vectors.added(probes.captions, asked)
+        encode = _with_words(trial.vectors, encode)
+    learnt = [text for photo in sources.learnt for text in photo.captions]
+    judged = images, asked, probes.owner, probes.captions
+    facts["calibration"] = calibrate(*judged, learnt, encode)
     description = describe(dual, name, sha256_of(checkpoint), files, facts)
     files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
     write_folder(out, files, options.overwrite)
@@ -105,6 +120,40 @@ def _asks(dual: DualEncoder, tower: bytes) -> Encode:
         return as_queries(dual, out)
 
     return encode
+
+
+def _with_words(vectors: WordVectors, encode: Encode) -> Encode:
+    return lambda texts: vectors.added(texts, encode(texts))
+
+
+def _try_words(
+    sources: Sources,
+    dual: DualEncoder,
+    files: dict[str, bytes],
+    probes: Probes,
+    held_out: np.ndarray,
+    encode: Encode,
+    output: Output,
+) -> Trial | None:
+    """Return word vectors of the photos learnt from, and how they do on those judged on."""
+    learnt = [photo for photo in sources.learnt if photo.captions]
+    if not learnt:
+        return None
+    output.say("fitting word vectors to the photos that the model was trained on")
+    images, rows = embed_photos(
+        files["image.onnx"], learnt[:BANK], dual.config.image_size, output.track
+    )
+    captions = [learnt[row].captions for row in rows]
+    owned = np.split(np.array(probes.captions, object), np.cumsum(np.bincount(probes.owner))[:-1])
+    scale = dual.logit_scale.item()
+    trial = try_word_vectors(images, captions, held_out, owned, scale, encode)
+    if trial is not None:
+        what = "kept" if trial.kept else "left out"
+        output.say(
+            f"{len(trial.vectors.words)} word vectors: mean average precision of {trial.queries} "
+            f"short texts {trial.before:.3f} -> {trial.after:.3f}, {what}"
+        )
+    return trial
 
 
 def _judged(

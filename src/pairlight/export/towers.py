@@ -7,13 +7,15 @@ from functools import partial
 import numpy as np
 import torch
 
+from pairlight.errors import DataError
 from pairlight.export.graphs import TOWERS
 from pairlight.export.parity import Measured, measure
 from pairlight.export.probes import Probes
 from pairlight.models.dual_encoder import DualEncoder
-from pairlight.runtime.batches import Track, text_batches
+from pairlight.runtime.batches import Track, pixel_batches, text_batches
 from pairlight.runtime.model import IMAGE_BATCH, TEXT_BATCH
 from pairlight.runtime.sessions import embed, make_session, usable_cores
+from pairlight.types import Photo
 
 Run = Callable[..., np.ndarray]
 Inputs = tuple[np.ndarray, ...]
@@ -57,6 +59,20 @@ def text_inputs(dual: DualEncoder, texts: Sequence[str]) -> tuple[list[list[int]
     ids = [each.ids for each in dual.tokenizer(list(texts))]
     rows = list(text_batches(ids, TEXT_BATCH))
     return rows, [dual.tokenizer.pad_arrays([ids[row] for row in each]) for each in rows]
+
+
+def embed_photos(
+    model: bytes, photos: Sequence[Photo], size: int, track: Track
+) -> tuple[np.ndarray, list[int]]:
+    """Return embeddings (n, d) of photos by an ONNX image tower, and the rows that would open."""
+    run, parts, rows = onnx_run(model, "image"), [], []
+    paths = [photo.image for photo in photos]
+    for opened, pixels in pixel_batches(paths, size, IMAGE_BATCH, track, skip=True):
+        parts.append(run(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))))
+        rows += opened
+    if not rows:
+        raise DataError(f"none of {len(paths)} training photos would open; were they moved?")
+    return np.concatenate(parts), rows
 
 
 def torch_run(dual: DualEncoder, tower: str) -> Run:

@@ -8,10 +8,11 @@ import numpy as np
 
 from pairlight.embed import Encoder
 from pairlight.errors import ConfigError, DataError
-from pairlight.hubs import as_queries, uncorrected
+from pairlight.hubs import uncorrected
 from pairlight.metrics.analysis import analyse
 from pairlight.metrics.retrieval import ranks
 from pairlight.plots.projection import FEWEST, Layout, lay_out
+from pairlight.runtime.word_vectors import encode_queries
 from pairlight.types import Embeddings, Json
 
 
@@ -85,7 +86,7 @@ def find(
     queries = list(dict.fromkeys(query.strip() for query in queries))
     if not queries:
         return ()
-    asked = as_queries(model, model.encode_texts(queries))
+    asked = encode_queries(model, queries)
     similarity = asked @ embeddings.images.T  # (queries, images)
     done = []
     for query, row in zip(queries, similarity, strict=True):

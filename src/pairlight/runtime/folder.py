@@ -14,7 +14,10 @@ VERSION = 1
 DESCRIPTION = "model.json"
 # The names are fixed: a description cannot lead to a file elsewhere.
 FILES = ("image.onnx", "text.onnx", "tokenizer.json")
-_LARGEST = {DESCRIPTION: 1 << 20, "tokenizer.json": 64 << 20}
+# May be there as well; they change no embedding, and so not which model it is.
+WORD_VECTORS = "words.npz"
+EXTRAS = (WORD_VECTORS,)
+_LARGEST = {DESCRIPTION: 1 << 20, "tokenizer.json": 64 << 20, WORD_VECTORS: 256 << 20}
 _LARGEST_ONNX = 2 << 30
 # How an ONNX file says that a tensor lies in another file, which no file of ours does.
 _ELSEWHERE = b"\x0a\x08location"
@@ -26,7 +29,7 @@ class ModelFolder:
 
     What a file holds is checked when it is read: a search in words never reads the image tower.
 
-    `sha256` is of the other files' hashes: what was measured or calibrated later changes no
+    `sha256` is of the hashes of `FILES`: what was measured or calibrated later changes no
     embedding, and so not the model's identity either.
     """
 
@@ -84,7 +87,7 @@ def open_folder(path: Path) -> ModelFolder:
     hashes = _hashes(facts, where)
     folder = ModelFolder(
         path=path,
-        sha256=hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
+        sha256=_identity(hashes),
         name=_text(facts, "name", where),
         embed_dim=_whole(facts, "embed_dim", where, 1, 1 << 16),
         image_size=_whole(facts, "image_size", where, 8, 4096),
@@ -95,9 +98,14 @@ def open_folder(path: Path) -> ModelFolder:
         hashes=hashes,
         facts=facts,
     )
-    for name in FILES:
+    for name in hashes:
         _check_size(facts["files"][name], path / name)
     return folder
+
+
+def _identity(hashes: dict[str, str]) -> str:
+    known = {name: hashes[name] for name in FILES}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def _check_kind(facts: object, where: Path) -> None:
@@ -144,8 +152,9 @@ def _size(path: Path) -> int:
 
 def _hashes(facts: Json, where: Path) -> dict[str, str]:
     listed = facts.get("files")
-    if not isinstance(listed, dict) or set(listed) != set(FILES):
-        raise _wrong(where, "files", f"must list {', '.join(FILES)} and no others")
+    if not isinstance(listed, dict) or set(listed) - set(EXTRAS) != set(FILES):
+        others = f"and no others, but for {', '.join(EXTRAS)}"
+        raise _wrong(where, "files", f"must list {', '.join(FILES)} {others}")
     found = {}
     for name, entry in listed.items():
         value = entry.get("sha256") if isinstance(entry, dict) else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ import onnxruntime as ort
 
 from pairlight.errors import ModelError
 from pairlight.runtime.batches import Track, pixel_batches, text_batches
-from pairlight.runtime.folder import ModelFolder, open_folder
+from pairlight.runtime.folder import WORD_VECTORS, ModelFolder, open_folder
 from pairlight.runtime.sessions import embed, make_session, usable_cores
+from pairlight.runtime.word_vectors import WordVectors
 from pairlight.threads import untracked
 from pairlight.tokenization import TextTokenizer
 
@@ -40,6 +41,17 @@ class ExportedModel:
         self.tokenizer = _tokenizer(self.folder)
         self._threads = threads or usable_cores()
         self._sessions: dict[str, ort.InferenceSession] = {}
+
+    @cached_property
+    def word_vectors(self) -> WordVectors | None:
+        """What single words add to a text that asks for photos, where the model carries it."""
+        if WORD_VECTORS not in self.folder.hashes:
+            return None
+        content = self.folder.read(WORD_VECTORS)
+        try:
+            return WordVectors.from_bytes(content, self.embed_dim)
+        except ModelError as error:
+            raise ModelError(f"{self.folder.path / WORD_VECTORS}: {error}") from None
 
     def encode_images(self, paths: Sequence[str | Path], track: Track = untracked) -> np.ndarray:
         """Return (n, d) float32 embeddings of image files; raises `DataError` at a bad one."""

@@ -1,13 +1,13 @@
 """Makes hits with known truth out of captioned photos, to fit a calibration on."""
 
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pairlight.search.calibration import Calibration, features, fit
 from pairlight.search.matcher import spread_of
-from pairlight.search.vocabulary import Vocabulary, content_words
+from pairlight.search.vocabulary import Vocabulary
+from pairlight.words import content_words, pieces
 
 SIZES = (20, 35, 50, 100, 200, 500)
 QUERIES = 400
@@ -16,13 +16,6 @@ ROUNDS = 6  # collections of each size; with 3 the cutoff that fits moves by 0.0
 # A caption covers a photo when the photo's own captions have this share of its words; between the
 # two shares nobody knows, and such hits are left out.
 COVERED, UNCOVERED = 0.6, 0.4
-# Where a caption is cut into pieces as short as what people search for, and how long they may be.
-_BREAKS = frozenset(
-    "in on at with and is are of to from into onto over under near by while as for through down up "
-    "next behind across along around during that who which has have wearing there off out be "
-    "being".split()
-)
-_WORDS = 4
 
 
 def coverage(captions: Sequence[str], owner: np.ndarray, photos: int) -> np.ndarray:
@@ -36,18 +29,6 @@ def coverage(captions: Sequence[str], owner: np.ndarray, photos: int) -> np.ndar
         asked[row, columns] = 1
         shown[owner[row], columns] = 1
     return asked @ shown.T / np.maximum(asked.sum(axis=1, keepdims=True), 1)
-
-
-def pieces(caption: str) -> list[str]:
-    """Return the pieces of an English caption between words that join them: "a brown dog"."""
-    found: list[list[str]] = [[]]
-    for word in re.findall(r"[a-z']+|[^a-z' ]+", caption.lower()):
-        if word in _BREAKS or not word[0].isalpha():
-            found.append([])
-        else:
-            found[-1].append(word)
-    joined = [" ".join(words) for words in found if len(words) <= _WORDS]
-    return [each for each in joined if content_words(each)]
 
 
 def questions(

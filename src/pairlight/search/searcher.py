@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pairlight.errors import ConfigError, DataError, ModelError
-from pairlight.hubs import as_queries
+from pairlight.runtime.word_vectors import encode_queries
 from pairlight.search.calibration import Calibration
 from pairlight.search.matcher import ExactMatcher, Matcher
 from pairlight.search.names import shown
@@ -262,11 +262,12 @@ def query_vector(model: Encoder, query: Query) -> np.ndarray:
     of each `without` is subtracted. A photo's score is its cosine with the result.
     """
     texts = [query.text.strip()] if query.text and query.text.strip() else []
-    parts = model.encode_texts([*texts, *query.without]) if texts or query.without else None
+    asked = [*texts, *query.without]
+    parts = encode_queries(model, asked) if asked else None
     total = np.zeros(model.embed_dim, np.float64)
     if parts is not None:
         weights = [1.0] * len(texts) + [-NOT_WEIGHT] * len(query.without)
-        total += np.asarray(weights) @ as_queries(model, parts)
+        total += np.asarray(weights) @ parts
     if query.image is not None:
         try:
             pixels, _ = read_photo(query.image, model.image_size)

@@ -8,33 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pairlight.errors import ModelError
+from pairlight.words import content_words, latin_words
 
 # A model.json stays small, and a word that was written once tells nothing but who wrote it.
 MOST, LEAST = 20_000, 2
 # From so many captions on a word counts as known. Among photos like those of training still more
 # would tell how often a thing is to be found; among others they mislead.
 KNOWN = 200
-_COMMON = frozenset(
-    "a an the of in on at is are with and to his her its their it he she they while for from by as "
-    "into over under up down out off near through next front two three one some other another that "
-    "this there who which has have be being very man woman person people".split()
-)
-
-
 # Words, and each other sign by itself; endings and whole words that English runs together.
 _PARTS = re.compile(r"[^\W_]+|[^\w\s]")
 _SHORT_FORMS = re.compile(r"\b\w+n['’]t\b|['’](s|re|ve|ll|d|m)\b")
-
-
-def content_words(text: str) -> set[str]:
-    """Return the words of an English text that say what is seen, their endings taken off."""
-    words = (word for word in _words(text) if len(word) > 2)
-    return {re.sub(r"(ing|ed|es|s)$", "", word) for word in words if word not in _COMMON}
-
-
-def _words(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", text.lower())  # café is cafe, as to the text encoder
-    return re.findall(r"[a-z]+", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
 @dataclass(frozen=True)
@@ -71,7 +54,7 @@ class Vocabulary:
 
         A text of nothing but words that are in nearly every caption (a man) is wholly familiar.
         """
-        if not self.counts or not _words(text):
+        if not self.counts or not latin_words(text):
             return 0.0
         counts = [self.counts.get(word, 0) for word in content_words(text)] or [KNOWN]
         return sum(math.log1p(min(n, KNOWN)) for n in counts) / len(counts)
@@ -95,5 +78,5 @@ class Vocabulary:
             return False  # dog123 is not the word dog
         stems = content_words(word)
         if not stems:
-            return bool(_words(word))  # too common or too short to count
+            return bool(latin_words(word))  # too common or too short to count
         return any(stem in self.counts for stem in stems)
