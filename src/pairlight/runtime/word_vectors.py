@@ -19,7 +19,7 @@ from pairlight.words import content_words
 
 # How much single words say beside the text as a whole, by the square of how many there are: a
 # caption of five says more as a whole. Measured on held-out photos (docs/search.md).
-WEIGHT = 5.0
+WEIGHT = 3.0
 # More than any vocabulary that `export` keeps.
 _MOST = 100_000
 
