@@ -97,10 +97,12 @@ def train(
     output.json(told | ({"average": result.average} if result.average else {}))
     for warning in plot_curves(result.history, out / "curves.png"):
         output.say(f"note: {warning}")
-    best = max(result.history, key=rsum_of)
-    what = f"epoch {best['epoch']}"
+    what = f"epoch {max(result.history, key=rsum_of)['epoch']}"
     if result.average:
-        taken, rsum = result.average["taken"], result.average["val"]["rsum"]
-        what = f"average of {taken} of {chosen.train.runs} runs, rsum {rsum:.1f}"
+        what = _average_in_words(result.average, chosen.train.runs)
     output.say(f"best: {what} -> {result.best}")
     output.say(f"next: pairlight evaluate --model {result.best} --manifest {manifest}")
+
+
+def _average_in_words(average: dict, runs: int) -> str:
+    return f"average of {average['taken']} of {runs} runs, rsum {average['val']['rsum']:.1f}"

@@ -144,7 +144,9 @@ def _try_words(
         files["image.onnx"], learnt[:BANK], dual.config.image_size, output.track
     )
     captions = [learnt[row].captions for row in rows]
-    owned = np.split(np.array(probes.captions, object), np.cumsum(np.bincount(probes.owner))[:-1])
+    owned: list[list[str]] = [[] for _ in probes.pixels]
+    for text, row in zip(probes.captions, probes.owner, strict=True):
+        owned[row].append(text)
     scale = dual.logit_scale.item()
     trial = try_word_vectors(images, captions, held_out, owned, scale, encode)
     if trial is not None:
