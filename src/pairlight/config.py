@@ -155,7 +155,7 @@ class TrainConfig:
     """Seed of every random choice."""
     runs: int = 1
     """How often the stages that train encoders are run, each time with the next seed and from the
-    same heads; the result is the average of the runs, which is better than any of them."""
+    same heads; the result is their greedy average: the best, and others as long as they help."""
     head_init: str = "random"
     """How projection heads start: random, or cca (canonical correlations of the features of the
     first stage, for projection: linear)."""

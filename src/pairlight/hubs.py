@@ -11,7 +11,7 @@ def as_queries(model: object, texts: np.ndarray) -> np.ndarray:
     """Return text embeddings (m, d) of `model` as they should ask for photos.
 
     A model that corrects hubs also holds back texts that are near to everything, so that the
-    texts of one photo can be compared. Among photos for one text that changes no rank, but it
+    texts of one photo can be compared. Among photos for one text that changes few ranks, but it
     would make every text unlike those of training look like a sure find: it is undone here.
     """
     if not getattr(model, "corrects_hubs", False):

@@ -2,6 +2,9 @@
 
 import re
 import unicodedata
+from functools import lru_cache
+
+from snowballstemmer import stemmer
 
 # Scripts written without spaces: a character counts as a word.
 _UNSPACED = (
@@ -30,9 +33,14 @@ def split_words(text: str) -> list[str]:
 
 
 def content_words(text: str) -> set[str]:
-    """Return the words of an English text that say what is seen, their endings taken off."""
+    """Return the words of an English text that say what is seen, by their stems (Porter 2)."""
     words = (word for word in latin_words(text) if len(word) > 2)
-    return {re.sub(r"(ing|ed|es|s)$", "", word) for word in words if word not in _COMMON}
+    return {_stem(word) for word in words if word not in _COMMON}
+
+
+@lru_cache(100_000)
+def _stem(word: str) -> str:
+    return stemmer("english").stemWord(word)  # a new one: a stemmer is not for several threads
 
 
 def latin_words(text: str) -> list[str]:

@@ -178,7 +178,7 @@ def collection(noise, photos=400, kinds=40, seed=0):
         images,
         texts,
         np.arange(photos),
-        [f"a thing{chr(97 + k // 26)}{chr(97 + k % 26)}" for k in kind],
+        [f"a z{chr(97 + k // 26)}{chr(97 + k % 26)}k" for k in kind],
     )
 
 

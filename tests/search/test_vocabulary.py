@@ -11,7 +11,12 @@ from pairlight.words import content_words
 
 
 def test_content_words():
-    assert content_words("Two dogs are running on the beach .") == {"dog", "runn", "beach"}
+    assert content_words("Two dogs are running on the beach .") == {"dog", "run", "beach"}
+    assert content_words("a red ring beside horses, a horse") & {"red", "ring", "hors"} == {
+        "red",
+        "ring",
+        "hors",
+    }
     assert content_words("a man with the woman") == set()
 
 

@@ -61,14 +61,19 @@ def _explained(path: Path, error: sqlite3.OperationalError) -> PairlightError:
     return PairlightError(f"{path}: the store could not be used ({error})")
 
 
+def refuse_folder(path: Path) -> None:
+    """Raise `DataError` for a folder, or no name at all, in place of a store."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; --store names a file")
+
+
 def connect(path: Path, write: bool) -> sqlite3.Connection:
     """Return a connection to the store at `path`; with `write` it is made when absent.
 
     Commits are in WAL mode and forced to disk (synchronous=FULL): readers go on while a batch is
     written, and a committed batch outlasts a crash or a power cut. Raises `PairlightError`.
     """
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; --store names a file")
+    refuse_folder(path)
     if not write and not path.exists():
         raise DataError(f"{path}: store not found; make it with: pairlight index DIR --store FILE")
     with told(path):

@@ -85,6 +85,8 @@ def sort_folders(folders: Sequence[str], indexed: Sequence[str]) -> tuple[list[s
     present: list[str] = []
     absent: list[str] = []
     for given in folders or indexed:
+        if not given:
+            raise DataError("an empty name is no folder; name one to index")
         root = os.path.realpath(given)
         if os.path.isdir(root):
             present.append(root)

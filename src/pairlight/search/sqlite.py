@@ -12,7 +12,7 @@ import numpy as np
 
 from pairlight.errors import DataError
 from pairlight.files import make_folder
-from pairlight.search.database import connect, lock_out_writers, told
+from pairlight.search.database import connect, lock_out_writers, refuse_folder, told
 from pairlight.search.names import glob_pattern, slashes
 from pairlight.search.records import Batch, Filters, Fingerprint, Known, Stored
 
@@ -43,6 +43,7 @@ class SqliteStore:
         self._lock = None
         self._turn = threading.RLock()  # A server's threads share one connection.
         if write:
+            refuse_folder(self.path)
             make_folder(Path(os.path.abspath(self.path)).parent)
             self._lock = lock_out_writers(self.path)
         try:
