@@ -21,8 +21,8 @@ from pairlight.search.store import Moment, Store
 from pairlight.types import Json
 
 # How much of each --not is taken away. By benchmarks/without.py, as the share of the first ten
-# that show A and not B: 0.54 plain, 0.56 with B projected out or 0.25 subtracted, 0.57 to 0.58 with
-# 0.4 to 0.75, 0.55 with 1 (which also costs photos of A).
+# that show A and not B: 0.57 plain, 0.59 with B projected out or 0.25 subtracted, 0.60 to 0.61 with
+# 0.4 to 0.6, 0.56 with 1 (which also costs photos of A).
 NOT_WEIGHT = 0.5
 # Photos at least this alike (cosine) are shown as one: bursts, copies in other sizes or formats.
 ALIKE = 0.99
