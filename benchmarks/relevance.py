@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +67,7 @@ def embed(model, manifest, split):
 def extended(held, model, seed):
     """The same with a short piece of each caption added to the captions, as for a calibration."""
     images, texts, owner, captions = held
-
-    def encode(short):
-        return encode_queries(model, short)
-
+    encode = partial(encode_queries, model)
     return images, *with_pieces(texts, owner, captions, encode, seed)
 
 
@@ -220,11 +218,18 @@ def kept(searcher, queries, what):
     return result
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parser_of(doc, manifest_required=True):
+    """A parser of the options that benchmarks of a model on a manifest's split share."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--model", default="pretrained")
-    parser.add_argument("--manifest", type=Path, help="captioned photos to fit on, in English")
+    parser.add_argument("--manifest", type=Path, required=manifest_required,
+                        help="captioned photos, in English")  # fmt: skip
     parser.add_argument("--split", default="val")
+    return parser
+
+
+def main():
+    parser = parser_of(__doc__, manifest_required=False)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--blind", action="store_true", help="fit without counts of words")
     parser.add_argument("--out", type=Path, help="write the calibration here, as JSON")

@@ -8,11 +8,8 @@ over: log loss, false alarms and kept hits at the cutoff 0.5, and kept hits when
 of absent photos find something. Nothing here sees the queries of relevance.py.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from relevance import embed, extended, learnt_words
+from relevance import embed, extended, learnt_words, parser_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -114,10 +111,7 @@ def measure(names, fitted_on, left_out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="pretrained")
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--split", default="val")
+    parser = parser_of(__doc__)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     model = pairlight.load(args.model)

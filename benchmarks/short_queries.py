@@ -8,18 +8,20 @@ dog"), with everyday queries, and with the captions, with and without the model'
 words are all in its captions. Short pieces are asked that at least three photos show.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from relevance import lines
+from relevance import lines, parser_of
 
 import pairlight
 from pairlight.data.manifest import read_split
-from pairlight.export.word_vectors import mean_average_precision, short_texts, words_shown
+from pairlight.export.word_vectors import (
+    mean_average_precision,
+    short_texts,
+    showing,
+    words_shown,
+)
 from pairlight.hubs import as_queries
+from pairlight.metrics.retrieval import ranks, summary
 from pairlight.runtime import word_vectors
-from pairlight.words import content_words
 
 
 def row(name, images, asked, own):
@@ -30,28 +32,23 @@ def row(name, images, asked, own):
         first = np.mean([truth[best] for truth, best in zip(right, scores.argmax(1), strict=True)])
         parts.append(f"{mean_average_precision(scores, right):.3f} | {100 * first:.1f}")
     vectors, owner = own
-    scores = vectors @ images.T
-    ahead = (scores > scores[np.arange(len(owner)), owner][:, None]).sum(axis=1)
-    parts += [f"{100 * np.mean(ahead < k):.1f}" for k in (1, 5, 10)]
+    found = summary(ranks(images, vectors, owner)[1])
+    parts += [f"{found[f'R@{k}']:.1f}" for k in (1, 5, 10)]
     return f"| {name} | {' | '.join(parts)} |"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="pretrained")
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--split", default="val")
+    parser = parser_of(__doc__)
     args = parser.parse_args()
     model = pairlight.load(args.model)
     if getattr(model, "word_vectors", None) is None:
         raise SystemExit(f"short_queries.py: {args.model} has no word vectors")
     photos, _ = read_split(args.manifest, args.split)
     own = [photo.captions for photo in photos]
-    shown = words_shown(own)
     images = model.encode_images([photo.image for photo in photos])
     pieces = short_texts(own)
-    everyday = {text: np.array([content_words(text) <= words for words in shown])
-                for text in lines("everyday_queries.txt")}  # fmt: skip
+    shown = words_shown(own)
+    everyday = {text: showing(text, shown) for text in lines("everyday_queries.txt")}
     captions = [text for each in own for text in each]
     owner = np.repeat(np.arange(len(own)), [len(each) for each in own])
     plain = {texts: as_queries(model, model.encode_texts(texts))

@@ -8,10 +8,8 @@ photo shows a text if its captions have all the words. Tells which share of the 
 "A, not B" show A and not B, for shares of B that are subtracted and with B projected out.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
+from relevance import parser_of
 
 import pairlight
 from pairlight.data.manifest import read_split
@@ -38,10 +36,7 @@ def pairs_of(texts, right, rng):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="pretrained")
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--split", default="val")
+    parser = parser_of(__doc__)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     model = pairlight.load(args.model)

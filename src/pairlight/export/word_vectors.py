@@ -50,6 +50,12 @@ def words_shown(captions: Sequence[Sequence[str]]) -> list[set[str]]:
     return [set().union(*map(content_words, own)) for own in captions]
 
 
+def showing(text: str, shown: Sequence[set[str]]) -> np.ndarray:
+    """Return which photos (n,) bool show all content words of a text; `shown` is of each photo."""
+    asked = content_words(text)
+    return np.array([asked <= words for words in shown])
+
+
 def fit_word_vectors(
     images: np.ndarray, captions: Sequence[Sequence[str]], scale: float
 ) -> WordVectors | None:
@@ -94,7 +100,7 @@ def short_texts(captions: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
     shown = words_shown(captions)
     found = {}
     for text in sorted({piece for own in captions for each in own for piece in pieces(each)}):
-        right = np.array([content_words(text) <= words for words in shown])
+        right = showing(text, shown)
         if SHOWN <= right.sum() < len(shown):
             found[text] = right
     return found

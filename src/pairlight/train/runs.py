@@ -113,7 +113,6 @@ def _average(
     os.replace(aside, paths.best)
     found = {"taken": len(made.taken), "val": made.val}
     log = RunLog(paths.out, paths.board)
-    alone = {str(path): rsum for path, rsum in made.alone.items()}
-    log.event("soup", of=len(runs), alone=alone, **found)
+    log.event("soup", of=len(runs), alone=made.alone, **found)
     log.close()
     return found
