@@ -25,7 +25,7 @@ from pathlib import Path
 # Of one protocol: what every run sets, and what each lever changes.
 STAGES = {
     "heads": "{name: heads, epochs: 12, batch_size: 512, lr: 1e-3}",
-    "tune": "{name: tune, epochs: 3, image_blocks: 2, text_layers: 2, views: 2, batch_size: 128, "
+    "tune": "{name: tune, epochs: 3, image_blocks: 2, text_layers: 2, views: 2, batch_size: 256, "
     "lr: 3e-4, image_lr: 3e-4, text_lr: 1.5e-4}",
 }
 PLAIN = ["train.head_init=random", "model.projection=mlp"]
@@ -73,8 +73,9 @@ LEVERS: dict[str, dict[str, list[str]]] = {
         "one block, one layer": ["stages.0.image_blocks=1", "stages.0.text_layers=1"],
         "four blocks, six layers": ["stages.0.image_blocks=4", "stages.0.text_layers=6"],
         "weight average": ["train.ema=0.99"],
-        "batch 256, gradient caching": ["stages.0.batch_size=256", "train.gradient_caching=true"],
+        "batch 128": ["stages.0.batch_size=128"],
         "batch 64": ["stages.0.batch_size=64"],
+        "batch 512, gradient caching": ["stages.0.batch_size=512", "train.gradient_caching=true"],
         "one view": ["stages.0.views=1"],
         "a new view every epoch": ["stages.0.views=3"],
         "no cropping": ["augment.crop_scale=1"],

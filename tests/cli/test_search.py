@@ -114,6 +114,7 @@ def test_nothing_matches(store, capsys, monkeypatch):
         (["search", "red", "--store", "photos/red.png"], "not a store"),
         (["search", "red", "--store", "a.db", "--gallery", "photos"], "a web page"),
         (["search", "red", "--store", "a.db", "--gallery", "x.png"], "ends in .html"),
+        (["search", "red", "--store", "a.db", "--gallery", ""], "name a file that ends in .html"),
     ],
 )
 def test_mistakes_are_one_line(store, capsys, words, told):

@@ -2,11 +2,14 @@
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import helper, numpy_helper
 
+from pairlight.export.fitting import fits
 from pairlight.export.nodes import constants_of, to_int8
 from pairlight.export.quantize import lighten, quantize
+from pairlight.runtime import sessions
 from pairlight.runtime.sessions import embed, make_session
 
 RNG = np.random.default_rng(0)
@@ -161,7 +164,7 @@ def test_rounding_shifts_no_channel_on_average(network):
     from pairlight.export import convolutions
 
     feeds = [{"pixels": photos(8)} for _ in range(8)]
-    fixed = convolutions._rounded(network, feeds)
+    fixed, _ = convolutions._rounded(network, feeds)
     bare = onnx.ModelProto()
     bare.CopyFrom(fixed)
     old = constants_of(network)
@@ -173,6 +176,58 @@ def test_rounding_shifts_no_channel_on_average(network):
     want = run(network, pixels).mean(0)
     error = [np.abs(run(each, pixels).mean(0) - want).mean() for each in (fixed, bare)]
     assert error[0] < 0.7 * error[1]
+
+
+@pytest.fixture
+def fitting_twin(network):
+    weights = {item.name: item for item in network.graph.initializer}
+    faint = numpy_helper.to_array(weights["w2"]).copy()
+    faint[5] *= 1e-9  # beside its bias nothing: steps have to be wider than 127 of them need
+    weights["w2"].CopyFrom(numpy_helper.from_array(faint, "w2"))
+    return quantize(network, [{"pixels": photos(8)} for _ in range(4)])
+
+
+def test_a_models_products_fit(fitting_twin):
+    constants, seen = constants_of(fitting_twin), 0
+    for name, value in constants.items():
+        if name.endswith(".weight_quantized") and value.shape[1] > 1:
+            assert value.dtype == np.int8, name
+            assert fits(np.moveaxis(value, 1, -1).reshape(len(value), -1)), name
+            seen += 1
+    assert seen >= 3
+    made_by = {name: node for node in fitting_twin.graph.node for name in node.output}
+    for node in (each for each in fitting_twin.graph.node if each.op_type == "Conv"):
+        parts = [made_by.get(name) for name in node.input]
+        if len(parts) == 3 and all(parts):  # what ONNX Runtime needs to see an integer product
+            x, weight, bias = (constants[part.input[1]] for part in parts)
+            np.testing.assert_allclose(bias, x * weight, rtol=1e-6)
+
+
+def test_exact_products_give_the_same(fitting_twin):
+    """Where they saturate (x86 without VNNI), what the weights allow must not."""
+    content, pixels = fitting_twin.SerializeToString(), photos(16)
+    found = []
+    for exact in ("0", "1"):
+        options = ort.SessionOptions()
+        options.add_session_config_entry("session.x64quantprecision", exact)
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        found.append(sessions.embed(session, pixels))
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_exact_products_are_not_asked_for_where_all_fit(monkeypatch, fitting_twin, marked):
+    monkeypatch.setattr(sessions, "products_saturate", lambda: True)
+    assert [each.key for each in fitting_twin.metadata_props] == [sessions.FITS]
+    if not marked:
+        del fitting_twin.metadata_props[:]
+    session = sessions.make_session(fitting_twin.SerializeToString(), "image.onnx")
+    ask = session.get_session_options().get_session_config_entry
+    if marked:
+        with pytest.raises(RuntimeError):
+            ask("session.x64quantprecision")
+    else:
+        assert ask("session.x64quantprecision") == "1"
 
 
 def test_light_weights_of_convolutions_have_a_scale_an_output_channel():

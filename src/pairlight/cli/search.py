@@ -53,7 +53,7 @@ def search(
 
     output = Output(quiet, json_to)
     filters = read_filters(path, after, before, min_size, max_size, min_width, min_height)
-    if gallery:
+    if gallery is not None:
         from pairlight.search.gallery import check_gallery, write_gallery
 
         check_gallery(gallery)
@@ -68,7 +68,7 @@ def search(
         print_result(result, output.stream)
         for note in filter(None, [result.note, strange(result), *notes]):
             print(f"note: {note}", file=sys.stderr)
-    if gallery:
+    if gallery is not None:
         found = result.hits or result.nearest
         write_gallery(gallery, query.words(), "" if result.hits else nothing(result), found)
         output.say(f"wrote {gallery}")

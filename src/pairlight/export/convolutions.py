@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -16,19 +16,26 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from pairlight.export.fitting import to_fitting_int8
 from pairlight.export.nodes import add_constants, constants_of, drop_unused, to_int8
-from pairlight.runtime.sessions import make_session
+from pairlight.runtime.sessions import FITS, make_session
 
 Feed = dict[str, np.ndarray]
+Whole = tuple[np.ndarray, np.ndarray]  # int8 values and float32 scales
 
 # Convolutions at full resolution see the pixels' whole range, and are hardly any of the weights:
 # on Flickr8k leaving the first three alone raised the mean cosine from 0.9977 to 0.9987.
 _STEM = 3
+_QUANTIZED = "_quantized"  # what ONNX Runtime's tool adds to names
+_INT32 = np.iinfo(np.int32)
 
 
 def quantize_convolutions(model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
-    """Return a twin with int8 convolutions, ranges found on `feeds`; all else stays as it is."""
-    model = _rounded(model, feeds)
+    """Return a twin with int8 convolutions, ranges found on `feeds`; all else stays as it is.
+
+    Its integer products fit into 16 bits (export/fitting.py), and it says so to `make_session`.
+    """
+    model, fitting = _rounded(model, feeds)
     with tempfile.TemporaryDirectory(prefix="pairlight-") as folder:
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, source)
@@ -49,11 +56,16 @@ def quantize_convolutions(model: ModelProto, feeds: Sequence[Feed]) -> ModelProt
             )
         finally:
             logging.disable(before)
-        return onnx.load(target)
+        twin = onnx.load(target)
+    _fit(twin, constants_of(model), fitting)
+    helper.set_model_props(twin, {FITS: "yes"})
+    return twin
 
 
-def _rounded(model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
+def _rounded(model: ModelProto, feeds: Sequence[Feed]) -> tuple[ModelProto, dict[str, Whole]]:
     """Return a twin whose weights are whole int8 steps, their mean error taken off the biases.
+
+    With it come, by name, weights as they were rounded where they have to fit.
 
     Rounding shifts what a channel gives on average, and shifts add up from layer to layer; the
     inputs' means tell by how much. Source: Nagel et al. 2019, Data-Free Quantization, section 4.2.
@@ -66,9 +78,13 @@ def _rounded(model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
     nodes = [n for n in twin.graph.node if n.op_type == "Conv" and n.name in chosen]
     nodes = [node for node in nodes if node.input[1] in constants]
     means = _means(model, list(dict.fromkeys(node.input[0] for node in nodes)), feeds)
+    fitting: dict[str, Whole] = {}
     for node in nodes:
         weight, out = constants[node.input[1]], node.output[0]
-        whole, scale = to_int8(weight, axis=tuple(range(1, weight.ndim)))
+        if _multiplies(weight):
+            fitting[f"{out}.weight"] = whole, scale = _to_fitting(weight)
+        else:
+            whole, scale = to_int8(weight, axis=tuple(range(1, weight.ndim)))
         rounded = whole * scale
         error = (rounded - weight).sum(axis=tuple(range(2, weight.ndim)))  # (O, C / groups)
         groups = next((each.i for each in node.attribute if each.name == "group"), 1)
@@ -80,7 +96,54 @@ def _rounded(model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
         del node.input[1:]
         node.input.extend(new)
     drop_unused(twin)
-    return twin
+    return twin, fitting
+
+
+def _multiplies(weight: np.ndarray) -> bool:
+    """Return whether weights (O, C / groups, ...) make matrix products: not if depthwise."""
+    return weight.shape[1] > 1
+
+
+def _to_fitting(weight: np.ndarray, least: np.ndarray | float = 0.0) -> Whole:
+    """Return int8 weights (O, C / groups, ...) that fit, and scales (O, 1, ...) from `least` on."""
+    last = np.moveaxis(weight, 1, -1)  # input channels are neighbours, pixels of a kernel are not
+    whole, scale = to_fitting_int8(last.reshape(len(weight), -1), least)
+    ones = (1,) * (weight.ndim - 1)
+    return np.moveaxis(whole.reshape(last.shape), -1, 1), scale.reshape(-1, *ones)
+
+
+def _fit(twin: ModelProto, floats: dict[str, np.ndarray], fitting: dict[str, Whole]) -> None:
+    """Give a quantized model's convolutions their own steps back.
+
+    `floats` are its weights, `fitting` the whole ones that fit: ONNX Runtime has divided them by
+    smaller steps. But one that it widened, because a bias needs more than 32 bits otherwise,
+    stays as wide.
+    """
+    items = {item.name: item for item in twin.graph.initializer}
+    made_by = {name: node for node in twin.graph.node for name in node.output}
+
+    def put(name: str, value: np.ndarray) -> None:
+        items[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), name))
+
+    for node in (each for each in twin.graph.node if each.op_type == "Conv"):
+        x, weight, *bias = [made_by.get(name) for name in node.input]
+        name = weight.input[0].removesuffix(_QUANTIZED) if weight is not None else ""
+        if x is None or weight is None or name not in fitting:
+            continue
+        whole, scale = fitting[name]
+        theirs = numpy_helper.to_array(items[weight.input[1]]).reshape(scale.shape)
+        wide = (theirs > scale).ravel()
+        if wide.any():
+            whole, scale = whole.copy(), scale.copy()
+            least = theirs[wide].reshape(-1, 1)
+            whole[wide], scale[wide] = _to_fitting(floats[name][wide], least)
+        put(weight.input[0], whole)
+        put(weight.input[1], scale.ravel())
+        for each in filter(None, bias):
+            step = numpy_helper.to_array(items[x.input[1]]) * scale.ravel()
+            exact = np.rint(floats[each.input[0].removesuffix(_QUANTIZED)] / step)
+            put(each.input[0], exact.clip(_INT32.min, _INT32.max).astype(np.int32))
+            put(each.input[1], step.astype(np.float32))
 
 
 def _means(model: ModelProto, names: list[str], feeds: Sequence[Feed]) -> dict[str, np.ndarray]:

@@ -10,6 +10,8 @@ import onnxruntime as ort
 
 from pairlight.errors import ModelError
 
+# What a model has among its properties whose int8 products fit into 16 bits (export/fitting.py).
+FITS = "pairlight.products_fit"
 _MOST_THREADS = 16  # Batches this small do not gain from more.
 # An ONNX model of one node, y = MatMulInteger(a, b): (1, 64) uint8, (64, 16) int8 -> int32.
 _PRODUCT = base64.b64decode(
@@ -32,8 +34,8 @@ def make_session(model: bytes | str, what: str, threads: int | None = None) -> o
     options.enable_mem_pattern = False
     # Threads that spin while they wait take the processor from those that decode photos.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if products_saturate():
-        # Exact, and slower: only where it is needed.
+    if products_saturate() and not (isinstance(model, bytes) and FITS.encode() in model):
+        # Exact, and slower (images by a third): only where it is needed.
         options.add_session_config_entry("session.x64quantprecision", "1")
     if isinstance(model, bytes) and b"QuantizeLinear" not in model:
         # Int8 weights with float arithmetic: turned to float once, not in every run (1.7 times).

@@ -39,7 +39,8 @@ small {{ opacity: .75; }}
 def check_gallery(path: Path | str) -> None:
     """Raise `ConfigError` for a name that is not one of a web page, before any work is done."""
     if Path(path).suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"--gallery {path}: it is a web page; name a file that ends in .html")
+        what = "it is a web page; name a file that ends in .html"
+        raise ConfigError(f"--gallery {str(path)!r}: {what}")
 
 
 def write_gallery(path: Path | str, title: str, note: str, hits: list[Hit]) -> None:
