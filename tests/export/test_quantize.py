@@ -230,6 +230,16 @@ def test_exact_products_are_not_asked_for_where_all_fit(monkeypatch, fitting_twi
         assert ask("session.x64quantprecision") == "1"
 
 
+def test_other_products_are_not_said_to_fit(network):
+    weight = RNG.normal(size=(64, 96)).astype(np.float32)
+    network.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    network.graph.node[-1].output[0] = "flat"
+    network.graph.node.append(helper.make_node("MatMul", ["flat", "w"], ["y"], name="product"))
+    twin = quantize(network, [{"pixels": photos(8)}])
+    assert any(node.op_type == "MatMulInteger" for node in twin.graph.node)
+    assert not twin.metadata_props
+
+
 def test_light_weights_of_convolutions_have_a_scale_an_output_channel():
     weight = RNG.normal(size=(16, 256, 3, 3)).astype(np.float32)
     weight[3] *= 50  # one scale for all would leave nothing of the others

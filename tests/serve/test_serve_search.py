@@ -138,6 +138,22 @@ def test_what_is_posted_must_be_a_form_and_its_image_a_file(steady):
     assert told.startswith("image: a file is expected here, not text")
 
 
+def test_no_parameter_goes_unheard(steady):
+    told = refused(steady.post("/api/v1/search?k=1", data={"text": "red"}), 422)
+    assert told == "k: parameters of a POST go into its form, not its address"
+    twice = {"text": ["red", "blue"], "not": ["green", "white"]}
+    for answer in (
+        steady.get("/api/v1/search", params=twice),
+        steady.post("/api/v1/search", data=twice),
+    ):
+        assert refused(answer, 422) == "text: given 2 times; once is what can be asked for"
+    told = refused(steady.get("/api/v1/similar/1", params={"k": ["1", "2"]}), 422)
+    assert told.startswith("k: given 2 times")
+    with open(__file__, "rb") as one, open(__file__, "rb") as two:
+        answer = steady.post("/api/v1/search", files=[("image", one), ("image", two)])
+    assert refused(answer, 422).startswith("image: given 2 times")
+
+
 def test_other_addresses_and_methods(steady):
     assert "/docs" in refused(steady.get("/api/v1/nothing"), 404)
     assert "/docs" in refused(steady.get("/api/v1/search/"), 404)

@@ -33,7 +33,8 @@ _INT32 = np.iinfo(np.int32)
 def quantize_convolutions(model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
     """Return a twin with int8 convolutions, ranges found on `feeds`; all else stays as it is.
 
-    Its integer products fit into 16 bits (export/fitting.py), and it says so to `make_session`.
+    Their integer products fit into 16 bits (export/fitting.py). The twin says so to `make_session`
+    unless it has others, as a vision transformer does.
     """
     model, fitting = _rounded(model, feeds)
     with tempfile.TemporaryDirectory(prefix="pairlight-") as folder:
@@ -58,7 +59,8 @@ def quantize_convolutions(model: ModelProto, feeds: Sequence[Feed]) -> ModelProt
             logging.disable(before)
         twin = onnx.load(target)
     _fit(twin, constants_of(model), fitting)
-    helper.set_model_props(twin, {FITS: "yes"})
+    if all(node.op_type != "MatMulInteger" for node in twin.graph.node):
+        helper.set_model_props(twin, {FITS: "yes"})
     return twin
 
 

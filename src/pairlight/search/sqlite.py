@@ -16,7 +16,7 @@ from pairlight.search.database import connect, lock_out_writers, refuse_folder, 
 from pairlight.search.names import glob_pattern, slashes
 from pairlight.search.records import Batch, Filters, Fingerprint, Known, Stored
 
-_CHUNK = 2048
+_CHUNK = 128  # vectors, read twice: so many stay in a processor's cache
 _STORED = """SELECT p.id, p.path, p.content, p.size, c.width, c.height, c.taken
     FROM photos p JOIN contents c ON c.id = p.content"""
 _ACTIVE = "id = (SELECT value FROM meta WHERE key = 'model')"

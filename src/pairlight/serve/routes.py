@@ -1,5 +1,7 @@
 """Answers the addresses under /api/v1: search, similar photos, pictures, facts."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -76,6 +78,20 @@ def _only_forms(request: Request) -> None:
         raise Problem(
             415, f"{kind[:80]}: send a form (multipart/form-data), or ask in words by GET"
         )
+    for name in request.query_params:
+        raise Problem(422, f"{name[:80]}: parameters of a POST go into its form, not its address")
+
+
+def _each_once(given: Iterable[tuple[str, object]]) -> None:
+    """Raise `Problem` for a parameter given twice, of which one would not be heard."""
+    counts = Counter(name for name, _ in given if name != "not")
+    for name, count in counts.items():
+        if count > 1:
+            raise Problem(422, f"{name[:80]}: given {count} times; once is what can be asked for")
+
+
+def _once(request: Request) -> None:
+    _each_once(request.query_params.multi_items())
 
 
 def _service(request: Request) -> Service:
@@ -94,6 +110,7 @@ def _told(library: Library, found: Result, response: Response) -> dict:
     tags=["search"],
     response_model=schemas.Answer,
     responses=_refusals(401, 422, 503, 504),
+    dependencies=[Depends(_once)],
 )
 async def search_in_words(
     request: Request, response: Response, asked: Annotated[schemas.Asked, Query()]
@@ -125,6 +142,7 @@ async def search_by_example(
 
     The upload is read, embedded and forgotten.
     """
+    _each_once((await request.form()).multi_items())  # read already
     service, image = _service(request), asked.image
     query = asked.query(with_image=image is not None)
     file = image.file if image is not None else None
@@ -138,6 +156,7 @@ async def search_by_example(
     tags=["search"],
     response_model=schemas.Answer,
     responses=_refusals(401, 404, 422, 503, 504),
+    dependencies=[Depends(_once)],
 )
 async def similar(
     request: Request,
