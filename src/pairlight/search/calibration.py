@@ -19,7 +19,7 @@ FEATURES = ("score", "z", "log_count", "familiarity")
 _SIGNS = np.array([1.0, 1.0, -1.0, 1.0])
 # Above these `pretrained` finds something for 5 % of what is not there, the second without knowing
 # how familiar words are.
-CUTOFF, PLAIN_CUTOFF = 0.38, 0.73
+CUTOFF, PLAIN_CUTOFF = 0.4, 0.73
 
 
 @dataclass(frozen=True)

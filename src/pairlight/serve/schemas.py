@@ -146,7 +146,7 @@ class Stats(BaseModel):
     skipped: int = Field(description="Files that indexing could not read.", examples=[0])
     folders: list[str] = Field(description="Names of the indexed folders.", examples=[["Photos"]])
     model: ModelFacts
-    cutoff: float | None = Field(description="Null where relevance is not known.", examples=[0.38])
+    cutoff: float | None = Field(description="Null where relevance is not known.", examples=[0.4])
     limits: LimitFacts
 
 
