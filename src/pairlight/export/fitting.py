@@ -54,7 +54,7 @@ def _pair_sums(weights: np.ndarray) -> np.ndarray:
 def _clipped(whole: np.ndarray) -> np.ndarray:
     """Return whole weights (outputs, inputs) with pairs that come to too much made smaller."""
     two = _pairs(whole)
-    excess = np.maximum(np.abs(two.sum(axis=2)) - _MOST, 0) * (two.prod(axis=2) > 0)
+    excess = np.maximum(_pair_sums(whole) - _MOST, 0)  # none where signs differ: 127 at most
     # Both give way, by halves; the second by the odd step.
     less = np.stack([np.floor(excess / 2), np.ceil(excess / 2)], axis=2)
     return (two - np.sign(two) * less).reshape(len(whole), -1)[:, : whole.shape[1]]
