@@ -180,6 +180,9 @@ class TrainConfig:
     """Share of the loss whose targets are the mean of the teachers' logits for the same batch."""
     scale_rate: float = 1.0
     """The logit scale's learning rate, as a multiple of the heads'."""
+    self_distillation: int = 0
+    """Epochs, when training has ended, in which the image encoder learns to give at one look at a
+    photo the mean of what it gives at several; kept if the validation rsum rises; 0: none."""
     hub_prototypes: int = 0
     """Size of the correction of hubs that is fitted when training has ended, in prototypes of the
     training photos and captions, and kept if it raises the validation rsum; 0: none."""
@@ -227,6 +230,7 @@ class TrainConfig:
             0 <= self.hub_prototypes <= 65536,
             f"train.hub_prototypes must be in [0, 65536], got {self.hub_prototypes}",
         )
+        check(self.self_distillation >= 0, "train.self_distillation must not be negative")
         check(self.patience > 0, "train.patience must be positive")
         check(self.chunk > 0, "train.chunk must be positive")
         check(self.threads > 0, "train.threads must be positive")

@@ -31,6 +31,15 @@ def soup(
             "default: that of the first run's recipe.",
         ),
     ] = None,
+    self_distillation: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="EPOCHS",
+            help="Epochs in which the result learns from its own several looks at each photo; "
+            "0: none; default: those of the first run's recipe.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     quiet: bool = QUIET,
     json_to: str = JSON,
@@ -41,8 +50,10 @@ def soup(
     --init ITS/checkpoints/best_heads_256.pth and another --set train.seed. The result is as
     small and fast as one of them. With --image-size it looks at photos of another size than
     training did, one checkpoint too: after views of 224 pixels, photos of 256 are found better.
-    With --hub-prototypes photos and texts that match anything at all are held back, one
-    checkpoint too; it is fitted to the manifest's train split and kept if the scores rise.
+    With --self-distillation the image encoder learns from the training photos to give at one look
+    what it gives, on average, at a photo, its mirror image and its middle. With --hub-prototypes
+    photos and texts that match anything at all are held back, fitted to the training photos. Both
+    do for one checkpoint too, and are kept if the scores rise.
 
     \b
     Examples:
@@ -60,7 +71,15 @@ def soup(
         ) from None
     output = Output(quiet, json_to)
     made = greedy_soup(
-        checkpoints, manifest, out, split, device, output, image_size, hub_prototypes
+        checkpoints,
+        manifest,
+        out,
+        split,
+        device,
+        output,
+        image_size,
+        hub_prototypes,
+        self_distillation,
     )
     output.say(f"{len(made.taken)} of {len(checkpoints)} taken: rsum {made.val['rsum']:.1f}")
     output.say(f"next: pairlight evaluate --model {out} --manifest {manifest}")

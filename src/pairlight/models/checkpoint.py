@@ -87,6 +87,12 @@ def load_checkpoint(path: Path, embed_dim: int | None = None) -> tuple[DualEncod
     return model_of(content, path), content
 
 
+def extra_of(content: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint's content has besides the model, as `save_checkpoint` takes it."""
+    parts = ("format", "version", "model", "text_config", "tokenizer", "state_dict")
+    return {key: value for key, value in content.items() if key not in parts}
+
+
 def model_of(content: dict[str, Any], path: Path) -> DualEncoder:
     """Return the model, in evaluation mode, of what `read_checkpoint` gave for `path`."""
     try:

@@ -89,7 +89,8 @@ def choose(
     probe = dataclasses.replace(
         tune, name="probe", epochs=math.ceil(PROBE_STEPS / steps), views=1, captions_per_image=2
     )
-    plain = dataclasses.replace(base.train, hub_prototypes=0)  # it is the encoders that are judged
+    # It is the encoders that are judged, not what comes after them.
+    plain = dataclasses.replace(base.train, hub_prototypes=0, self_distillation=0)
     recipe = dataclasses.replace(base, stages=(heads, probe), train=plain)
     try:
         run = train(manifest, recipe, folder, False, True, output, device, cache)

@@ -2,38 +2,23 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.cluster import MiniBatchKMeans
 
 from pairlight.config import TrainConfig
-from pairlight.models.checkpoint import model_of, read_checkpoint, save_checkpoint
+from pairlight.models.checkpoint import extra_of, model_of, read_checkpoint, save_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.hubs import HubCorrection
 from pairlight.output import Output
 from pairlight.train.kept import Kept
-from pairlight.train.validate import Split, embed_split, scores
+from pairlight.train.validate import Split, Trial, embed_split, scores
 from pairlight.types import Embeddings, Photo
 
 # More than Flickr8k has, where 2,000 photos gave 16 of the 17 points of rsum that all 6,000 did.
 BANK = 10_000
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Scores on held-out photos before a correction of hubs and with it, and if it was kept."""
-
-    before: dict[str, Any]
-    after: dict[str, Any]
-
-    @property
-    def kept(self) -> bool:
-        """Whether it helped."""
-        return self.after["rsum"] > self.before["rsum"]
 
 
 def correct_checkpoint(
@@ -52,8 +37,7 @@ def correct_checkpoint(
     count, seed = config.hub_prototypes, config.seed
     trial = correct_hubs(model.to(device), splits, count, device, output, seed)
     if trial is not None:
-        parts = ("format", "version", "model", "text_config", "tokenizer", "state_dict", "val")
-        facts = {key: value for key, value in content.items() if key not in parts}
+        facts = extra_of(content)
         if trial.kept:
             facts |= {"val": trial.after, "val_before_hubs": content["val"]}
         else:

@@ -106,9 +106,14 @@ def _average(
     """Put the soup of `runs` in the place of the first one's best checkpoint."""
     aside = paths.best.with_name(f"average_{paths.embed_dim}.pth")
     aside.unlink(missing_ok=True)
-    checkpoints, hubs = [run.best for run in runs], recipe.train.hub_prototypes
     made = greedy_soup(
-        checkpoints, manifest, aside, device=device, output=output, hub_prototypes=hubs
+        [run.best for run in runs],
+        manifest,
+        aside,
+        device=device,
+        output=output,
+        hub_prototypes=recipe.train.hub_prototypes,
+        self_distillation=recipe.train.self_distillation,
     )
     os.replace(aside, paths.best)
     found = {"taken": len(made.taken), "val": made.val}

@@ -1,5 +1,6 @@
 """Averages the weights of several runs into one model that scores better than each."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pairlight.config import Recipe
 from pairlight.data.manifest import read_manifest, read_split
 from pairlight.embed import pick_device
 from pairlight.errors import ConfigError, DataError, ModelError
@@ -14,11 +16,13 @@ from pairlight.files import sha256_of
 from pairlight.models.checkpoint import model_of, read_checkpoint, save_checkpoint
 from pairlight.models.hubs import without_hubs
 from pairlight.output import Output
-from pairlight.train.hubs import correct_hubs
+from pairlight.recipes import from_dict
+from pairlight.train.finish import finish_model
 from pairlight.train.validate import validate
 from pairlight.types import Photo
 
 Weights = dict[str, torch.Tensor]
+_NAMES = {"hub_prototypes": "correction of hubs", "self_distillation": "self-distillation"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ def greedy_soup(
     output: Output | None = None,
     image_size: int | None = None,
     hub_prototypes: int | None = None,
+    self_distillation: int | None = None,
 ) -> Soup:
     """Average checkpoints of one model as long as the rsum on `split` rises, and save to `out`.
 
@@ -46,21 +51,25 @@ def greedy_soup(
     stays if the average with it is better. Averages make sense for runs that set out from the
     same weights (`train --init`). With `image_size` the result looks at photos of so many pixels a
     side, and is judged so; larger photos than the views of training can help (Touvron et al. 2019),
-    one checkpoint too. `hub_prototypes`, by default the first run's, is the size of the correction
-    of hubs that is fitted to the result and kept where it helps; corrections of the runs are put
-    aside. Raises `ConfigError` for fewer than two different files, `ModelError` for checkpoints
-    of different models and for an encoder that does not take the size.
+    one checkpoint too. `self_distillation`, by default the first run's, is the number of epochs in
+    which the result learns from its own several looks at the training photos, and `hub_prototypes`,
+    by default the first run's, the size of the correction of hubs that is fitted last; each is kept
+    where it helps, and corrections of the runs are put aside. Raises `ConfigError` for fewer than
+    two different files, `ModelError` for checkpoints of different models and for an encoder that
+    does not take the size.
     """
     output = output or Output(quiet=True)
     if out.exists():
         raise ConfigError(f"{out}: exists already; choose another --out, or remove it")
-    one_will_do = image_size is not None or hub_prototypes is not None
+    asked = {"hub_prototypes": hub_prototypes, "self_distillation": self_distillation}
+    one_will_do = {image_size, *asked.values()} != {None}
     contents = _contents(paths, one_will_do, output)
     photos, split = read_split(manifest, split)
     photos = [photo for photo in photos if photo.captions]
     if not photos:
         raise DataError(f"{manifest}: no photo of split {split} has a caption")
-    size, bank = _hubs_wanted(contents[0], manifest, hub_prototypes)
+    recipe = _finishing(contents[0], paths[0], asked)
+    bank = _bank(manifest, recipe, asked)
     config = contents[0]["model"] | ({"image_size": image_size} if image_size else {})
     model = model_of(contents[0] | {"model": config}, paths[0])
     device = pick_device(device)
@@ -83,11 +92,14 @@ def greedy_soup(
         if kept:
             taken, best = [*taken, candidate], val
     model.load_state_dict(mean([weights[n] for n in taken]))
-    trial = correct_hubs(model, (bank, photos), size, device, output) if size else None
-    if trial is not None and trial.kept:
-        best = trial.after
-    elif hub_prototypes and len(paths) == 1 and image_size is None:
-        raise ModelError(f"{paths[0]}: no correction of hubs helps it on {split}; nothing written")
+    val = finish_model(model, (bank, photos), recipe, device, output)
+    if val is not None:
+        best = val
+    elif any(asked.values()) and len(paths) == 1 and image_size is None:
+        names = [_NAMES[key] for key in filter(asked.get, asked)]
+        raise ModelError(
+            f"{paths[0]}: no {' and no '.join(names)} helps it on {split}; nothing written"
+        )
     chosen = [paths[n] for n in taken]
     facts = {key: contents[order[0]].get(key) for key in ("recipe_name", "recipe", "data_hash")}
     parts = [{"file": path.name, "sha256": sha256_of(path)} for path in chosen]
@@ -96,20 +108,27 @@ def greedy_soup(
     return Soup(chosen, rsums, best)
 
 
-def _hubs_wanted(
-    first: dict[str, Any], manifest: Path, count: int | None
-) -> tuple[int, list[Photo]]:
-    """Return the prototypes asked for, or else of the first run's recipe, and photos to fit to."""
-    size = count
-    if size is None:
-        size = (first.get("recipe") or {}).get("train", {}).get("hub_prototypes", 0)
-    if not size:
-        return 0, []
+def _finishing(first: dict[str, Any], path: Path, asked: dict[str, int | None]) -> Recipe:
+    """Return the first run's recipe, with what is asked for in place of its own."""
+    given = {key: value for key, value in asked.items() if value is not None}
+    try:
+        recipe: Recipe = from_dict(Recipe, first.get("recipe") or {}, where=str(path))
+        return dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **given))
+    except ConfigError as error:
+        raise ModelError(str(error)) from None
+
+
+def _bank(manifest: Path, recipe: Recipe, asked: dict[str, int | None]) -> list[Photo]:
+    """Return the training photos that finishing needs; none where nothing needs them."""
+    if not (recipe.train.hub_prototypes or recipe.train.self_distillation):
+        return []
     # Not read_manifest(manifest, "train"): that refuses a manifest without one.
     bank = [photo for photo in read_manifest(manifest) if photo.split == "train"]
-    if count and not any(photo.captions for photo in bank):
+    if asked["hub_prototypes"] and not any(photo.captions for photo in bank):
         raise DataError(f"{manifest}: --hub-prototypes needs a train split with captions")
-    return size, bank
+    if asked["self_distillation"] and not bank:
+        raise DataError(f"{manifest}: --self-distillation needs a train split")
+    return bank
 
 
 def mean(weights: Sequence[Weights]) -> Weights:
@@ -125,7 +144,8 @@ def _contents(paths: Sequence[Path], one_will_do: bool, output: Output) -> list[
     contents = [read_checkpoint(path) for path in paths]
     if len({path.resolve() for path in paths}) < 2 and not one_will_do:
         raise ConfigError(
-            "a soup needs two different checkpoints, or one and --image-size or --hub-prototypes"
+            "a soup needs two different checkpoints, or one and --image-size, --hub-prototypes or "
+            "--self-distillation"
         )
     for path, content in zip(paths, contents, strict=True):
         plain = without_hubs(content["state_dict"])

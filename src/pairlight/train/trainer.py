@@ -21,7 +21,7 @@ from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
 from pairlight.train import epoch as epochs
 from pairlight.train.average import WeightAverage
-from pairlight.train.hubs import correct_checkpoint
+from pairlight.train.finish import finish_checkpoint
 from pairlight.train.inputs import StageInputs
 from pairlight.train.objective import Objective, caption_meaning
 from pairlight.train.precision import Precision, choose_precision, describe_choice, probe_step
@@ -76,13 +76,13 @@ class Trainer:
             held = resumed["optimizer"] if resumed and position.epoch else None
             resumed = None
             inputs = self._run_stage(position, held)
-        # Of several runs their average is corrected instead.
-        if self.recipe.train.hub_prototypes and self.recipe.train.runs == 1:
-            splits = inputs.splits if inputs else (self.train, self.val)
-            best, config = self.paths.best, self.recipe.train
-            trial = correct_checkpoint(best, splits, config, self.device, self.output)
-            if trial is not None:
-                self.log.event("hubs", kept=trial.kept, before=trial.before, val=trial.after)
+        if self.recipe.train.runs == 1:  # of several runs the average is finished instead
+            photos, recipe = (self.train, self.val), self.recipe
+            splits = inputs.splits if inputs else photos
+            options = (recipe, self.device, self.output)
+            trials = finish_checkpoint(self.paths.best, photos, splits, *options)
+            for name, trial in trials.items():
+                self.log.event(name, kept=trial.kept, before=trial.before, val=trial.after)
 
     def _prepare_targets(self) -> None:
         config = self.recipe.train

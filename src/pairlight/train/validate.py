@@ -1,6 +1,7 @@
 """Scores a model under training on the validation split."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,19 @@ from pairlight.train.kept import Kept
 from pairlight.types import Embeddings, Photo
 
 Split = Kept | Sequence[Photo]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Scores on held-out photos before a change to a finished model and with it."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    @property
+    def kept(self) -> bool:
+        """Whether it helped, and so stays."""
+        return self.after["rsum"] > self.before["rsum"]
 
 
 def validate(model: DualEncoder, held_out: Split, device: str, output: Output) -> dict[str, Any]:

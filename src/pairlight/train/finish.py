@@ -1,0 +1,52 @@
+"""Changes a trained model in the ways that come last, each kept where it helps held-out photos."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pairlight.config import Recipe
+from pairlight.models.dual_encoder import DualEncoder
+from pairlight.output import Output
+from pairlight.train.hubs import correct_checkpoint, correct_hubs
+from pairlight.train.self_distillation import distil_checkpoint, distil_looks
+from pairlight.train.validate import Split, Trial
+from pairlight.types import Photo
+
+
+def finish_model(
+    model: DualEncoder,
+    splits: tuple[Sequence[Photo], Sequence[Photo]],
+    recipe: Recipe,
+    device: str,
+    output: Output,
+) -> dict[str, Any] | None:
+    """Finish `model` as the recipe asks; return its new scores on split val, None if none rose."""
+    val, config = None, recipe.train
+    if config.self_distillation:
+        trial = distil_looks(model, splits, recipe, device, output)
+        val = trial.after if trial is not None and trial.kept else val
+    if config.hub_prototypes:
+        trial = correct_hubs(model, splits, config.hub_prototypes, device, output, config.seed)
+        val = trial.after if trial is not None and trial.kept else val
+    return val
+
+
+def finish_checkpoint(
+    path: Path,
+    photos: tuple[list[Photo], list[Photo]],
+    splits: tuple[Split, Split],
+    recipe: Recipe,
+    device: str,
+    output: Output,
+) -> dict[str, Trial]:
+    """Finish the checkpoint at `path` as the recipe asks; return by name what was tried now.
+
+    `photos` are those of train and val, `splits` the same or what is kept of them. What a resumed
+    run has tried before is not tried again.
+    """
+    found: dict[str, Trial | None] = {}
+    if recipe.train.self_distillation:
+        found["self_distillation"] = distil_checkpoint(path, photos, recipe, device, output)
+    if recipe.train.hub_prototypes:
+        found["hubs"] = correct_checkpoint(path, splits, recipe.train, device, output)
+    return {name: trial for name, trial in found.items() if trial is not None}
