@@ -2,34 +2,32 @@
 
     python benchmarks/looks.py --manifest flickr8k.jsonl --model pretrained --out looks
 
-A look is the photo, its mirror image, its middle enlarged, or that mirrored: what
-`train.self_distillation` teaches (it draws one of the last two). Embeddings of val are kept in OUT;
-OUT/table.md has the recalls.
+A look is the photo, its middle enlarged, its mirror image, or that of the middle; `--looks 3` of
+`index` and `evaluate` takes the first three. Embeddings of val are kept in OUT; OUT/table.md has
+the recalls.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pairlight.data.manifest import read_split
 from pairlight.embed import Encoder, load_model, owners
 from pairlight.output import Output
 from pairlight.runtime.batches import pixel_batches
-from pairlight.train.self_distillation import MIDDLE, looks
+from pairlight.runtime.looks import MIDDLE, middle
 from pairlight.train.validate import scores
 from pairlight.types import Embeddings, Photo
 
-NAMES = ("the photo", "its mirror image", f"its middle, {MIDDLE:.0%} of each side", "that mirrored")
+NAMES = ("the photo", f"its middle ({MIDDLE:.0%} of each side)", "its mirror image", "its middle's")
 SETS = ((0,), (1,), (2,), (3,), (0, 1), (0, 2), (0, 1, 2), (0, 1, 2, 3))
 
 
 def seen(pixels: np.ndarray) -> list[np.ndarray]:
     """Return the looks at pixels (n, S, S, 3) uint8, in the order of `NAMES`."""
-    photos = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-    found = [*looks(photos, mirrored=False), looks(photos, mirrored=True)[2]]
-    return [each.round().byte().permute(0, 2, 3, 1).numpy() for each in found]
+    inner = middle(pixels)
+    return [pixels, inner, pixels[:, :, ::-1], inner[:, :, ::-1]]
 
 
 def embedded(model: Encoder, photos: list[Photo], out: Path, output: Output) -> list[np.ndarray]:
@@ -40,7 +38,7 @@ def embedded(model: Encoder, photos: list[Photo], out: Path, output: Output) -> 
         paths = [photo.image for photo in photos]
         for _, pixels in pixel_batches(paths, model.image_size, 32, output.track):
             for part, each in zip(parts, seen(pixels), strict=True):
-                part.append(model.encode_pixels(np.ascontiguousarray(each)))
+                part.append(model.encode_pixels(each))
         texts = model.encode_texts([text for photo in photos for text in photo.captions])
         np.savez(path, *map(np.concatenate, parts), texts)
     with np.load(path, allow_pickle=False) as held:

@@ -13,6 +13,7 @@ from pairlight.errors import MissingDependency, ModelError
 from pairlight.files import sha256_of
 from pairlight.runtime.batches import IMAGE_THREADS as IMAGE_THREADS
 from pairlight.runtime.batches import Track, pixel_batches, text_batches
+from pairlight.runtime.looks import several_looks
 from pairlight.threads import untracked
 from pairlight.types import Embeddings, Photo
 
@@ -70,11 +71,16 @@ def pick_device(name: str = "auto") -> str:
     return name
 
 
-def load_model(path: str | Path, device: str = "auto") -> Encoder:
+def load_model(path: str | Path, device: str = "auto", looks: int = 1) -> Encoder:
     """Return the model of a checkpoint file, of an exported folder, or `pretrained`.
 
-    Exported folders need no torch and run on the processor.
+    Exported folders need no torch and run on the processor. With `looks` of 2 or 3 a photo's
+    embedding is the mean of so many looks at it.
     """
+    return several_looks(_load(path, device), looks)
+
+
+def _load(path: str | Path, device: str) -> Encoder:
     if str(path) == "pretrained":
         if not PRETRAINED.is_dir():
             raise ModelError(

@@ -52,7 +52,7 @@ def fake_embed(model, photos, track=None):
 
 @pytest.fixture
 def fake_model(monkeypatch):
-    monkeypatch.setattr(pairlight.embed, "load_model", lambda path, device="auto": FAKE)
+    monkeypatch.setattr(pairlight.embed, "load_model", lambda path, device="auto", looks=1: FAKE)
     monkeypatch.setattr(pairlight.embed, "embed_photos", fake_embed)
 
 
@@ -100,7 +100,7 @@ def test_writes_the_promised_json_and_a_table(fake_model, manifest, tmp_path, ca
     out, err = capsys.readouterr()
     result = json.loads((tmp_path / "deep" / "r.json").read_text())
     facts = ("name", "embed_dim", "parameters", "sha256")
-    assert result["model"] == {fact: getattr(FAKE, fact) for fact in facts}
+    assert result["model"] == {fact: getattr(FAKE, fact) for fact in facts} | {"looks": 1}
     assert result["protocol"]["images"] == 6 and result["protocol"]["captions"] == 12
     assert result["protocol"]["split"] == "test"
     assert "measuring split test, 6 photos" in out and "95 % interval" in out
@@ -132,6 +132,15 @@ def test_val_stands_in_for_a_missing_test_split(fake_model, photos, tmp_path, ca
 def test_split_all_takes_every_photo(fake_model, manifest, capsys):
     assert evaluate("--manifest", manifest, "--split", "all", "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["protocol"]["images"] == 30
+
+
+def test_looks_reach_the_model_and_the_json(fake_model, manifest, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(pairlight.embed, "load_model", lambda *words: asked.append(words) or FAKE)
+    assert evaluate("--manifest", manifest, "--looks", 3, "--json", tmp_path / "out.json") == 0
+    assert asked[0][2] == 3
+    assert json.loads((tmp_path / "out.json").read_text())["model"]["looks"] == 3
+    assert evaluate("--manifest", manifest, "--looks", 4) == 2
 
 
 def test_seed_reaches_the_intervals(fake_model, manifest, capsys):

@@ -91,6 +91,16 @@ def test_mistakes_are_one_line(photos, capsys, words, told):
     assert not Path("a.db").exists()  # nor is an empty store left behind
 
 
+def test_looks_reach_the_store_and_the_json(photos, capsys):
+    words = ["index", "photos", "--store", "photos.db"]
+    assert run(APP, [*words, "--looks", "2", "--json", "out.json"]) == 0
+    assert json.loads(Path("out.json").read_text())["looks"] == 2
+    capsys.readouterr()
+    assert run(APP, [*words, "--looks", "3"]) == 2
+    assert "made with --looks 2" in capsys.readouterr().err
+    assert run(APP, [*words, "--looks", "4"]) == 2
+
+
 def test_another_model_is_offered_a_rebuild(photos, capsys, monkeypatch):
     assert run(APP, ["index", "photos", "--store", "a.db"]) == 0
     monkeypatch.setattr(pairlight, "load", lambda name: ColourModel(sha256="f" * 64))

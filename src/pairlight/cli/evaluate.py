@@ -39,6 +39,12 @@ def evaluate(
             "repeated, or a list with commas.",
         ),
     ] = None,
+    looks: Annotated[
+        int,
+        typer.Option(
+            min=1, max=3, help="Looks at each photo, as `index --looks`: whole, middle, mirrored."
+        ),
+    ] = 1,
     analysis: Annotated[bool, typer.Option(help="Look into how images and captions align.")] = True,
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the intervals and of random galleries.")
@@ -73,7 +79,7 @@ def evaluate(
     check_sources(manifest, images, captions)
     protocols = parse_protocols(protocol or [])
     output = Output(quiet, json_to)
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, looks)
     left_out: Json = {}
     if manifest is not None:
         photos, split = read_split(manifest, split)
@@ -91,7 +97,7 @@ def evaluate(
             f"left out: {found['count']} {what.replace('_', ' ')}: {plainly(found['examples'][0])}"
         )
     facts = ("name", "embed_dim", "parameters", "sha256")
-    described = {fact: getattr(loaded, fact) for fact in facts}
+    described = {fact: getattr(loaded, fact) for fact in facts} | {"looks": looks}
     output.json({"model": described, **result, **({"left_out": left_out} if left_out else {})})
 
 

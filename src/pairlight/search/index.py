@@ -11,6 +11,7 @@ import numpy as np
 
 from pairlight.errors import ConfigError, DataError, ModelError
 from pairlight.files import sha256_of
+from pairlight.runtime.looks import several_looks
 from pairlight.search.names import counted, shown
 from pairlight.search.photo import read_photo
 from pairlight.search.plan import Plan, make_plan
@@ -30,6 +31,7 @@ class Report:
 
     model: Fingerprint
     roots: list[str]
+    looks: int = 1
     photos: int = 0
     distinct: int = 0
     counts: Counter = field(default_factory=Counter)
@@ -41,6 +43,7 @@ class Report:
         return {
             "model": vars(self.model),
             "roots": self.roots,
+            "looks": self.looks,
             "photos": self.photos,
             "files": self.photos,
             "distinct": self.distinct,
@@ -90,6 +93,7 @@ def index_photos(
     prune: bool = False,
     tell: Tell = lambda done, total: None,
     threads: int | None = None,
+    looks: int | None = None,
 ) -> Report:
     """Index `folders` (default: those of the store); `tell` hears how many of how many are done.
 
@@ -97,15 +101,18 @@ def index_photos(
     and embedded only when the store does not have their bytes. Each batch is on disk before the
     next begins; nothing is dropped before everything else is stored. With `rebuild` all photos are
     embedded by `model`, and the old vectors serve until all new ones are there. `prune` drops
-    photos of folders that are absent or empty.
+    photos of folders that are absent or empty. A vector is the mean of `looks` at its photo
+    (default: as many as the store's, else 1); another number than the store's needs `rebuild`.
     """
     fingerprint = Fingerprint.of(model)
-    number, old = _agree(store, fingerprint, rebuild)
+    looks = store.looks() if looks is None else looks
+    model = several_looks(model, looks)
+    number, old = _agree(store, fingerprint, rebuild, looks)
     anew = rebuild and old is not None and old.same(fingerprint)
     have = {} if anew else store.embedded(number)
     wanted = [*store.roots(), *folders] if rebuild else folders
     plan = make_plan(store, wanted, exclude, set(have.values()), prune)
-    report = Report(fingerprint, plan.roots, kept=plan.kept())
+    report = Report(fingerprint, plan.roots, looks, kept=plan.kept())
     if rebuild and report.kept:
         first = report.kept[0]
         raise ConfigError(
@@ -115,12 +122,14 @@ def index_photos(
     report.counts["unchanged"] = plan.unchanged
     _Run(store, model, number, plan, have, report).read_all(tell, threads or os.cpu_count() or 1)
     if rebuild:
-        store.activate(number)
+        store.activate(number, looks)
     report.photos, report.distinct = store.count(), store.distinct()
     return report
 
 
-def _agree(store: Store, model: Fingerprint, rebuild: bool) -> tuple[int, Fingerprint | None]:
+def _agree(
+    store: Store, model: Fingerprint, rebuild: bool, looks: int
+) -> tuple[int, Fingerprint | None]:
     """Return the model's number in the store and the store's model so far; never mix two."""
     old = store.model()
     if old is not None and not old.same(model) and not rebuild:
@@ -128,9 +137,14 @@ def _agree(store: Store, model: Fingerprint, rebuild: bool) -> tuple[int, Finger
             f"{store.path}: its vectors are by {old}, not {model}, and cannot be mixed; "
             "--rebuild embeds all its photos again"
         )
+    if old is not None and looks != store.looks() and not rebuild:
+        raise ConfigError(
+            f"{store.path}: made with --looks {store.looks()}; leave --looks out, or --rebuild to "
+            "embed all its photos again"
+        )
     number = store.add_model(model)
     if old is None:
-        store.activate(number)
+        store.activate(number, looks)
     return number, old
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pairlight.errors import ConfigError, DataError, ModelError
+from pairlight.runtime.looks import several_looks
 from pairlight.runtime.word_vectors import encode_queries
 from pairlight.search.calibration import Calibration
 from pairlight.search.matcher import ExactMatcher, Matcher
@@ -105,6 +106,7 @@ class _Loaded(NamedTuple):
     ids: np.ndarray
     vectors: np.ndarray
     matcher: Matcher
+    looks: int
 
 
 def exactly(moment: Moment) -> Matcher:
@@ -151,9 +153,14 @@ class Searcher:
             self._loaded = self._load(None)
             return True
 
+    @property
+    def encoder(self) -> Encoder:
+        """The model, looking at a photo as often as at those of the store."""
+        return several_looks(self.model, self._loaded.looks)
+
     def search(self, query: Query) -> Result:
         """Return the hits for a query; raises `PairlightError` for one that makes no sense."""
-        return self.search_vector(query_vector(self.model, query), query)
+        return self.search_vector(query_vector(self.encoder, query), query)
 
     def search_vector(self, vector: np.ndarray, query: Query) -> Result:
         """Return the hits for a query whose vector (d,) is known already."""
@@ -186,7 +193,8 @@ class Searcher:
             )
         if len(moment.ids) == 0:
             moment = moment._replace(vectors=np.zeros((0, mine.embed_dim), np.float32))
-        return _Loaded(moment.changes, moment.ids, moment.vectors, self._matcher(moment))
+        matcher, looks = self._matcher(moment), self.store.looks()
+        return _Loaded(moment.changes, moment.ids, moment.vectors, matcher, looks)
 
     def _why_unknown(self, query: Query) -> str:
         if self.calibration is None:

@@ -75,6 +75,10 @@ class SqliteStore:
         rows = self._rows(f"SELECT name, sha256, embed_dim, image_size FROM models WHERE {_ACTIVE}")
         return Fingerprint(*rows[0]) if rows else None
 
+    def looks(self) -> int:
+        rows = self._rows("SELECT value FROM meta WHERE key = 'looks'")
+        return int(rows[0][0]) if rows else 1
+
     def changes(self) -> int:
         return int(self._rows("SELECT value FROM meta WHERE key = 'changes'")[0][0])
 
@@ -184,8 +188,9 @@ class SqliteStore:
             )
             return found.fetchone()[0]
 
-    def activate(self, model: int) -> None:
+    def activate(self, model: int, looks: int = 1) -> None:
         with self._transaction() as run:
+            run("INSERT OR REPLACE INTO meta VALUES ('looks', ?)", (str(looks),))
             run("INSERT OR REPLACE INTO meta VALUES ('model', ?)", (str(model),))
             run("DELETE FROM vectors WHERE model <> ?", (model,))
             run("DELETE FROM models WHERE id <> ?", (model,))

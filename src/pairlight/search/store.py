@@ -30,6 +30,10 @@ class Store(Protocol):
         """Return the active model; None before the first run."""
         ...
 
+    def looks(self) -> int:
+        """Return how many looks at each photo its vector is the mean of."""
+        ...
+
     def changes(self) -> int:
         """Return a number that grows whenever photos or vectors change."""
         ...
@@ -89,8 +93,11 @@ class Store(Protocol):
         """Return the number of a model here; it is searched only once `activate`d."""
         ...
 
-    def activate(self, model: int) -> None:
-        """Search the vectors of `model` from now on and drop all others, in one step."""
+    def activate(self, model: int, looks: int = 1) -> None:
+        """Search the vectors of `model` from now on and drop all others, in one step.
+
+        They are of so many `looks` at each photo.
+        """
         ...
 
     def commit(self, model: int, batch: Batch) -> None:

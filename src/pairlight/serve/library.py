@@ -89,7 +89,7 @@ class Library:
 
     def _ask(self, query: Query) -> Result:
         try:
-            vector = query_vector(self.model, query)
+            vector = query_vector(self._searcher.encoder, query)
         except (ConfigError, DataError) as error:
             text = str(error).replace(f"--image {query.image}", "image")
             raise Problem(422, in_api_words(text)) from None

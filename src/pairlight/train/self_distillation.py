@@ -16,6 +16,7 @@ from pairlight.errors import DataError
 from pairlight.models.checkpoint import extra_of, model_of, read_checkpoint, save_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
+from pairlight.runtime.looks import MIDDLE
 from pairlight.threads import map_ahead
 from pairlight.train.precision import Precision, choose_precision
 from pairlight.train.schedule import rate_factor
@@ -25,8 +26,6 @@ from pairlight.types import Photo
 BATCH = 64
 RATE = 1e-4
 WARMUP = 0.02
-# The teacher's third look: this share of each side. By itself it finds less than the whole photo.
-MIDDLE = 0.85
 # Share of the photos that another one is laid over. Photos alone are known too well: the looks at
 # them differ less (cosine 0.982 to their mean) than those at new photos (0.976); at these, 0.973.
 MIXED = 0.5
@@ -157,9 +156,11 @@ def _train(
     trained = student.parameters()
     optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=0.0)
     blank = torch.zeros(config.chunk, 3, size, size, device=device)
-    precision, _ = choose_precision(
-        config.precision, device, lambda each: _asked(teacher, blank, False, each)
-    )
+
+    def probe(precision: Precision) -> None:
+        _asked(teacher, blank, False, precision)
+
+    precision, _ = choose_precision(config.precision, device, probe)
     total = config.self_distillation * len(epoch_batches(len(photos), BATCH, 0, 0))
     done = 0
     for epoch in range(config.self_distillation):
