@@ -231,6 +231,7 @@ def parser_of(doc, manifest_required=True):
 def main():
     parser = parser_of(__doc__, manifest_required=False)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--looks", type=int, default=1, help="looks at each photo, 1 to 3")
     parser.add_argument("--blind", action="store_true", help="fit without counts of words")
     parser.add_argument("--out", type=Path, help="write the calibration here, as JSON")
     parser.add_argument("--diagram", type=Path, default=Path("reliability.png"))
@@ -242,7 +243,7 @@ def main():
 
 
 def measure(args):
-    model = pairlight.load(args.model)
+    model = pairlight.load(args.model, looks=args.looks)
     calibration = Calibration.of(model)
     if args.manifest:
         held = extended(embed(model, args.manifest, args.split), model, args.seed)
