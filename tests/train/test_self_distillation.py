@@ -93,7 +93,7 @@ def test_one_look_comes_nearer_to_the_mean_of_several(recipe, splits, monkeypatc
     trial = distil_looks(model, splits, longer, "cpu", Output(quiet=True))
     assert trial.kept
     before, after = (nearness(each, teacher, pixels) for each in (teacher, model))
-    assert 1 - after < 0.95 * (1 - before)
+    assert 1 - after < 0.97 * (1 - before)
     changed = {
         name
         for name, each in model.state_dict().items()
