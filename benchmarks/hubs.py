@@ -69,6 +69,22 @@ def rows(bank: Embeddings, val: Embeddings, scale: float) -> list[tuple[str, dic
     return [(name, scores(each, scale)) for name, each in found]
 
 
+def write_table(out: Path, what: str, found: list[tuple[str, dict]]) -> None:
+    """Write names of `what` and their scores to OUT/table.md, and print them."""
+    lines = [
+        f"| {what} | i2t R@1 | R@5 | R@10 | t2i R@1 | R@5 | R@10 | rsum |",
+        "| --- " * 8 + "|",
+    ]
+    for name, val in found:
+        recalls = [val[way][f"R@{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10)]
+        lines.append(
+            f"| {name} | " + " | ".join(f"{n:.1f}" for n in [*recalls, val["rsum"]]) + " |"
+        )
+    text = "\n".join(lines) + "\n"
+    (out / "table.md").write_text(text)
+    print(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--manifest", type=Path, required=True)
@@ -82,18 +98,7 @@ def main() -> None:
     splits = [
         embedded(model, options.manifest, name, options.out, output) for name in ("train", "val")
     ]
-    lines = [
-        "| correction | i2t R@1 | R@5 | R@10 | t2i R@1 | R@5 | R@10 | rsum |",
-        "| --- " * 8 + "|",
-    ]
-    for name, val in rows(*splits, model.logit_scale):
-        recalls = [val[way][f"R@{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10)]
-        lines.append(
-            f"| {name} | " + " | ".join(f"{n:.1f}" for n in [*recalls, val["rsum"]]) + " |"
-        )
-    text = "\n".join(lines) + "\n"
-    (options.out / "table.md").write_text(text)
-    print(text)
+    write_table(options.out, "correction", rows(*splits, model.logit_scale))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from hubs import write_table
 
 from pairlight.data.manifest import read_split
 from pairlight.embed import Encoder, load_model, owners
@@ -55,18 +56,13 @@ def main() -> None:
     model = load_model(options.model)
     photos = [photo for photo in read_split(options.manifest, "val")[0] if photo.captions]
     *views, texts = embedded(model, photos, options.out, Output())
-    lines = ["| mean of | i2t R@1 | R@5 | R@10 | t2i R@1 | R@5 | R@10 | rsum |"]
-    lines.append("| --- " * 8 + "|")
+    found = []
     for chosen in SETS:
         images = np.sum([views[n] for n in chosen], axis=0)
         images /= np.linalg.norm(images, axis=1, keepdims=True)
-        found = scores(Embeddings(images, texts, owners(photos)), model.logit_scale)
-        recalls = [found[way][f"R@{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10)]
-        cells = [" + ".join(NAMES[n] for n in chosen), *(f"{each:.1f}" for each in recalls)]
-        lines.append("| " + " | ".join([*cells, f"{found['rsum']:.1f}"]) + " |")
-    table = "\n".join(lines) + "\n"
-    (options.out / "table.md").write_text(table, encoding="utf-8")
-    print(table)
+        val = scores(Embeddings(images, texts, owners(photos)), model.logit_scale)
+        found.append((" + ".join(NAMES[n] for n in chosen), val))
+    write_table(options.out, "mean of", found)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,11 @@ def pixel_batches(
             yield [row for row, _ in good], np.stack([each for _, each in good])
 
 
+def stack(parts: list[np.ndarray], embed_dim: int) -> np.ndarray:
+    """Return the rows of all parts (n, d) float32; no part at all gives (0, embed_dim)."""
+    return np.concatenate(parts) if parts else np.zeros((0, embed_dim), np.float32)
+
+
 def _read(path: str | Path, size: int, skip: bool) -> np.ndarray | None:
     try:
         return load_square(path, size)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pairlight.errors import ConfigError
-from pairlight.runtime.batches import Track, pixel_batches
+from pairlight.runtime.batches import Track, pixel_batches, stack
 from pairlight.threads import untracked
 
 # What the second look sees: this share of each side. By itself it finds less than the whole photo.
@@ -29,10 +29,6 @@ class Looks:
         if not 1 <= count <= MOST:
             raise ConfigError(f"looks must be from 1 to {MOST}, got {count}")
         self.model, self.looks = model, count
-        self.name: str = model.name
-        self.sha256: str = model.sha256
-        self.embed_dim: int = model.embed_dim
-        self.image_size: int = model.image_size
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -41,7 +37,7 @@ class Looks:
         """Return (n, d) float32 embeddings of image files; raises `DataError` at a bad one."""
         batches = pixel_batches(paths, self.image_size, BATCH, track)
         parts = [self.encode_pixels(pixels) for _, pixels in batches]
-        return np.concatenate(parts) if parts else np.zeros((0, self.embed_dim), np.float32)
+        return stack(parts, self.embed_dim)
 
     def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Return (n, d) float32 embeddings of pixels (n, S, S, 3) uint8, S being `image_size`."""
@@ -56,10 +52,15 @@ def several_looks(model: Any, count: int) -> Any:
     return model if count == 1 else Looks(model, count)
 
 
+def edge_of(size: int) -> int:
+    """Return how many pixels of each edge of a photo, `size` a side, lie outside its middle."""
+    return round(size * (1 - MIDDLE) / 2)
+
+
 def middle(pixels: np.ndarray) -> np.ndarray:
     """Return the middle of photos (n, S, S, 3) uint8, enlarged to their size."""
     size = pixels.shape[1]
-    edge = round(size * (1 - MIDDLE) / 2)
+    edge = edge_of(size)
     box = (edge, edge, size - edge, size - edge)
     enlarged = np.empty_like(pixels)
     for row, each in enumerate(pixels):

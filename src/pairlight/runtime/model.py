@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from pairlight.errors import ModelError
-from pairlight.runtime.batches import Track, pixel_batches, text_batches
+from pairlight.runtime.batches import Track, pixel_batches, stack, text_batches
 from pairlight.runtime.folder import WORD_VECTORS, ModelFolder, open_folder
 from pairlight.runtime.sessions import embed, make_session, usable_cores
 from pairlight.runtime.word_vectors import WordVectors
@@ -92,11 +92,6 @@ class ExportedModel:
 
 def _embed_pixels(session: ort.InferenceSession, pixels: np.ndarray) -> np.ndarray:
     return embed(session, np.ascontiguousarray(pixels))
-
-
-def stack(parts: list[np.ndarray], embed_dim: int) -> np.ndarray:
-    """Return the rows of all parts (n, d) float32; no part at all gives (0, embed_dim)."""
-    return np.concatenate(parts) if parts else np.zeros((0, embed_dim), np.float32)
 
 
 def _tokenizer(folder: ModelFolder) -> TextTokenizer:

@@ -16,10 +16,10 @@ from pairlight.errors import DataError
 from pairlight.models.checkpoint import extra_of, model_of, read_checkpoint, save_checkpoint
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
-from pairlight.runtime.looks import MIDDLE
+from pairlight.runtime.looks import edge_of
 from pairlight.threads import map_ahead
 from pairlight.train.precision import Precision, choose_precision
-from pairlight.train.schedule import rate_factor
+from pairlight.train.schedule import rate_factor, set_rates
 from pairlight.train.validate import Trial, validate
 from pairlight.types import Photo
 
@@ -53,13 +53,12 @@ class _Tower:
 
     def parameters(self) -> list[nn.Parameter]:
         """Return what a student trains, unfrozen."""
-        groups = self.model.set_trainable(self.blocks, 0)
-        chosen = {id(each) for each in groups["image"]}
-        for part in (self.model.image_pool, self.model.image_head):
-            chosen |= {id(each) for each in part.parameters()}
-        for each in self.model.parameters():
-            each.requires_grad_(id(each) in chosen)
-        return [each for each in self.model.parameters() if each.requires_grad]
+        chosen = self.model.set_trainable(self.blocks, 0)["image"]
+        chosen += [*self.model.image_pool.parameters(), *self.model.image_head.parameters()]
+        self.model.requires_grad_(False)
+        for each in chosen:
+            each.requires_grad_(True)
+        return chosen
 
 
 def looks(pixels: torch.Tensor, mirrored: bool) -> list[torch.Tensor]:
@@ -68,7 +67,7 @@ def looks(pixels: torch.Tensor, mirrored: bool) -> list[torch.Tensor]:
     The middle is `mirrored` or not.
     """
     size = pixels.shape[-1]
-    edge = round(size * (1 - MIDDLE) / 2)
+    edge = edge_of(size)
     middle = F.interpolate(
         pixels[:, :, edge : size - edge, edge : size - edge],
         size=(size, size),
@@ -153,8 +152,8 @@ def _train(
     """Train `model` on its own frozen copy."""
     teacher, student = _Tower(copy.deepcopy(model).eval(), blocks), _Tower(model.eval(), blocks)
     config, size = recipe.train, model.config.image_size
-    trained = student.parameters()
-    optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=0.0)
+    group = {"params": student.parameters(), "part": "image", "peak": RATE}
+    optimizer = torch.optim.AdamW([group], lr=RATE, weight_decay=0.0)
     blank = torch.zeros(config.chunk, 3, size, size, device=device)
 
     def probe(precision: Precision) -> None:
@@ -174,8 +173,7 @@ def _train(
                 cosines = (student.embed(lower) * wanted).sum(1)
                 (-cosines.sum() / len(pixels)).backward()
                 near, seen = near + cosines.sum().item(), seen + len(part)
-            for group in optimizer.param_groups:
-                group["lr"] = RATE * rate_factor(done, total, WARMUP, config.min_lr)
+            set_rates(optimizer, rate_factor(done, total, WARMUP, config.min_lr))
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             done += 1
