@@ -1,5 +1,7 @@
 """Image encoders: shapes, sensible classes, folding, names."""
 
+import copy
+
 import pytest
 import timm
 import torch
@@ -136,3 +138,30 @@ def test_lower_never_reaches_the_trained_blocks():
 
 def test_a_network_of_unknown_order_is_not_divided():
     assert not build_image_encoder("timm:test_vit", 160, pretrained=False).divisible
+
+
+def test_depthwise_convolutions_stay_in_float32_under_bf16():
+    encoder = build_image_encoder("efficientnet_lite0", 64, pretrained=False)
+    kinds = {True: set(), False: set()}
+    for conv in encoder.modules():
+        if isinstance(conv, nn.Conv2d):
+            conv.register_forward_hook(
+                lambda conv, inputs, out: kinds[conv.groups > 1].add(out.dtype)
+            )
+    pixels = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16):
+        encoder(pixels)
+    assert kinds == {True: {torch.float32}, False: {torch.bfloat16}}
+
+
+def test_a_copy_has_weights_of_its_own():
+    encoder = build_image_encoder("efficientnet_lite0", 64, pretrained=False)
+    pixels = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    twin = copy.deepcopy(encoder)
+    with torch.no_grad():
+        before = encoder(pixels)
+        for conv in twin.modules():
+            if isinstance(conv, nn.Conv2d) and conv.groups > 1:
+                conv.weight.zero_()
+        assert torch.equal(encoder(pixels), before)
+        assert not torch.equal(twin(pixels), before)

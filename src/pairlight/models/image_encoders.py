@@ -3,6 +3,7 @@
 import copy
 import difflib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -161,6 +162,7 @@ def build_image_encoder(
     if weights is not None:
         load_into(encoder.net, read_state_dict(Path(weights)), weights)
     fold_batch_norm(encoder)
+    _depthwise_in_float32(encoder)
     return encoder
 
 
@@ -253,3 +255,21 @@ def _fold_pair(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     )
     conv.weight = nn.Parameter(weight.detach().clone())
     conv.bias = nn.Parameter(bias.detach().clone())
+
+
+def _depthwise_in_float32(encoder: ImageEncoder) -> None:
+    """Keep depthwise convolutions out of bf16 on a processor, in place.
+
+    Backward its kernels for them take several times as long as in float32, which would undo what
+    bf16 saves in all other layers.
+    """
+    for conv in encoder.modules():
+        if isinstance(conv, nn.Conv2d) and conv.groups > 1:
+            conv.forward = partial(_in_float32, conv.forward)
+
+
+def _in_float32(forward: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    if not (x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+        return forward(x)
+    with torch.autocast("cpu", enabled=False):
+        return forward(x.float())
