@@ -51,7 +51,7 @@ def step(stem, inputs, chunk, precision):
 
 
 def made(recipe, plain):
-    """The recipe's model, its last stage's parts to be trained; `plain`: autocast as torch has it."""
+    """The recipe's last stage, to be trained; `plain`: autocast as torch has it."""
     torch.manual_seed(0)
     model = DualEncoder.build(recipe.model)
     if plain:
