@@ -19,7 +19,7 @@ from pairlight.train.runs import train_runs
 from pairlight.train.trainer import train
 
 # Steps of each stage that were enough on 6,000 photos; a few photos need no fewer.
-HEAD_STEPS, TUNE_STEPS, PROBE_STEPS = 130, 250, 46
+HEAD_STEPS, TUNE_STEPS, PROBE_STEPS = 130, 184, 46
 
 
 @dataclass(frozen=True)
