@@ -265,7 +265,7 @@ def _depthwise_in_float32(encoder: ImageEncoder) -> None:
     """
     for conv in encoder.modules():
         if isinstance(conv, nn.Conv2d) and conv.groups > 1:
-            conv.forward = partial(_in_float32, conv.forward)
+            conv.forward = partial(_in_float32, conv.forward)  # type: ignore[method-assign]
 
 
 def _in_float32(forward: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
