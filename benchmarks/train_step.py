@@ -72,12 +72,13 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     recipe = load_recipe(args.recipe)
+    plain, bf16 = made(recipe, plain=True), Precision("bf16", "cpu")
     ways = {
-        "float32": (made(recipe, plain=True), Precision("fp32", "cpu")),
-        "bf16 autocast of torch": (made(recipe, plain=True), Precision("bf16", "cpu")),
-        "bf16, depthwise in float32": (made(recipe, plain=False), Precision("bf16", "cpu")),
+        "float32": (plain, Precision("fp32", "cpu")),
+        "bf16 autocast of torch": (plain, bf16),
+        "bf16, depthwise in float32": (made(recipe, plain=False), bf16),
     }
-    inputs = inputs_of(recipe, ways["float32"][0])
+    inputs = inputs_of(recipe, plain)
     seconds = {name: [] for name in ways}
     for turn in range(args.rounds + 1):
         for name, (stem, precision) in ways.items():
