@@ -88,12 +88,12 @@ def test_one_look_comes_nearer_to_the_mean_of_several(recipe, splits, monkeypatc
     teacher = copy.deepcopy(model)
     judged(monkeypatch, 1.0, 2.0)
     monkeypatch.setattr(module, "RATE", 3e-5)
-    longer = dataclasses.replace(recipe.train, self_distillation=40)
+    longer = dataclasses.replace(recipe.train, self_distillation=60)
     longer = dataclasses.replace(recipe, model=config, train=longer)
     trial = distil_looks(model, splits, longer, "cpu", Output(quiet=True))
     assert trial.kept
     before, after = (nearness(each, teacher, pixels) for each in (teacher, model))
-    assert 1 - after < 0.97 * (1 - before)
+    assert 1 - after < 0.95 * (1 - before)
     changed = {
         name
         for name, each in model.state_dict().items()
