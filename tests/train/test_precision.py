@@ -24,6 +24,18 @@ def test_auto_takes_what_is_faster_here(monkeypatch, fast):
     assert set(seconds) == {"fp32", "bf16"} and min(seconds, key=seconds.get) == fast
 
 
+def test_what_disturbs_a_few_steps_decides_nothing(monkeypatch):
+    """Other work ran beside two of the three steps that time bf16, which is faster."""
+    monkeypatch.setattr(precision, "_candidates", lambda device: ["bf16", "fp32"])
+    steps = iter(range(100))
+
+    def step(chosen):
+        disturbed = next(steps) in (2, 4)
+        time.sleep(0.1 if disturbed else {"bf16": 0.01, "fp32": 0.04}[chosen.name])
+
+    assert choose_precision("auto", "cpu", step)[0].name == "bf16"
+
+
 def test_bf16_without_hardware_is_never_run(monkeypatch):
     monkeypatch.setattr(precision, "_product", lambda dtype: {torch.bfloat16: 1}.get(dtype, 0.01))
 

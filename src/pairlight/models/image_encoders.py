@@ -264,7 +264,7 @@ def _depthwise_in_float32(encoder: ImageEncoder) -> None:
     bf16 saves in all other layers.
     """
     for conv in encoder.modules():
-        if isinstance(conv, nn.Conv2d) and conv.groups > 1:
+        if isinstance(conv, nn.Conv2d) and 1 < conv.groups == conv.in_channels:
             conv.forward = partial(_in_float32, conv.forward)  # type: ignore[method-assign]
 
 
