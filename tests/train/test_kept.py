@@ -62,6 +62,9 @@ def test_views_differ_repeat_and_are_found_again(tmp_path, tiny_recipe, photos):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     again = keep(model, photos, tmp_path, 2, 1, varied=AugmentConfig(), views=2)
     assert np.array_equal(again.images(1), second)
+    of_words = AugmentConfig(token_dropout=0.5, word_dropout=0.5, region_dropout=0.5)
+    found = keep(model, photos, tmp_path, 2, 1, varied=of_words, views=2)
+    assert np.array_equal(found.images(1), second)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     other = keep(model, photos, tmp_path, 2, 1, varied=AugmentConfig(seed=1), views=2)
     assert not np.array_equal(other.images(0), first)

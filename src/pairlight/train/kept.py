@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,9 @@ from pairlight.train.recompute import direct
 from pairlight.train.runlog import data_hash
 from pairlight.train.stem import Stem
 from pairlight.types import Photo
+
+# What augmentation does to captions and to regions, of which a kept view has nothing.
+NOT_OF_PIXELS = ("token_dropout", "word_dropout", "region_dropout")
 
 
 @dataclass
@@ -209,7 +212,8 @@ class Kept:
     def _image_key(self) -> str:
         config, stem = self.stem.model.config, self.stem
         pooling = config.image_pooling if stem.pools_images else None
-        facts = (config.image_size, stem.blocks, pooling, self.varied)
+        varied = self.varied and replace(self.varied, **dict.fromkeys(NOT_OF_PIXELS, 0.0))
+        facts = (config.image_size, stem.blocks, pooling, varied)
         return self._key(stem.model.image_encoder, *facts)
 
     def _text_key(self) -> str:
