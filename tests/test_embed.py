@@ -36,6 +36,11 @@ def test_the_public_interface(model):
 def test_nothing_gives_nothing(model):
     assert model.encode_images([]).shape == (0, 16)
     assert model.encode_texts([]).shape == (0, 16)
+    for single in ("a dog", [None]):
+        with pytest.raises(TypeError, match="a list of texts was expected"):
+            model.encode_texts(single)
+    with pytest.raises(TypeError, match="a list of image files was expected"):
+        model.encode_images("a.jpg")
 
 
 def test_order_and_company_change_nothing(model):

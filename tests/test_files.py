@@ -2,6 +2,7 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -28,6 +29,24 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
     with pytest.raises(PairlightError, match="No space left on device.; the old file is unharmed"):
         write_atomic(path, fail)
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("a.txt")
+    write_text_atomic(tmp_path / "link.txt", ["new"])
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "a.txt").read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are of POSIX")
+def test_a_pipe_is_written_to_not_replaced(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(path.read_text)
+        write_text_atomic(path, ["one ", "two"])
+        assert read.result(10) == "one two"
+    assert path.is_fifo() and os.listdir(tmp_path) == ["pipe"]
 
 
 def test_what_is_written_is_on_disk_before_it_is_renamed(tmp_path, monkeypatch):

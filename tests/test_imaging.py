@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pairlight import imaging
 from pairlight.errors import DataError
 from pairlight.imaging import MAX_PIXELS, check_image, load_square, open_image
 
@@ -86,6 +87,30 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path, suffix):
     Image.fromarray(ramp).save(path)
     values = np.asarray(open_image(path))[:, :, 0].reshape(-1)
     np.testing.assert_allclose(values, np.arange(256), atol=1)
+
+
+def test_16_bit_grey_with_a_transparent_value_is_scaled_too(tmp_path):
+    path = tmp_path / "a.png"
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(ramp).save(path, transparency=0)
+    values = np.asarray(open_image(path))[:, :, 0].reshape(-1)
+    np.testing.assert_allclose(values, [255, *range(1, 256)], atol=1)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "I;16"])
+def test_tall_images_are_converted_in_pieces_without_seams(tmp_path, mode):
+    path = tmp_path / "a.png"
+    height = 2 * imaging._STRIP + 7
+    ramp = np.linspace(0, 255, height)[:, None].repeat(4, 1)
+    if mode == "RGBA":
+        see_through = np.full_like(ramp, 128)
+        pixels = np.stack([ramp, ramp, ramp, see_through], 2).astype(np.uint8)
+        want = pixels[:, :, 0] * (128 / 255) + 255 * (127 / 255)
+    else:
+        pixels = (ramp * 257).astype(np.uint16)
+        want = pixels / 257
+    Image.fromarray(pixels).save(path)
+    np.testing.assert_allclose(np.asarray(open_image(path))[:, :, 0], want, atol=1)
 
 
 def test_float_tiff_with_nan(tmp_path):

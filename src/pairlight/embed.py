@@ -12,7 +12,7 @@ import numpy as np
 from pairlight.errors import MissingDependency, ModelError
 from pairlight.files import sha256_of
 from pairlight.runtime.batches import IMAGE_THREADS as IMAGE_THREADS
-from pairlight.runtime.batches import Track, pixel_batches, text_batches
+from pairlight.runtime.batches import Track, listed, pixel_batches, text_batches
 from pairlight.runtime.looks import several_looks
 from pairlight.threads import untracked
 from pairlight.types import Embeddings, Photo
@@ -166,7 +166,7 @@ class Model:
         self.dual.eval()
         out = np.zeros((len(texts), self.embed_dim), np.float32)
         tokenizer = self.dual.tokenizer
-        ids = [each.ids for each in tokenizer(list(texts))]
+        ids = [each.ids for each in tokenizer(listed(texts))]
         with torch.inference_mode():
             for rows in text_batches(ids, TEXT_CHUNK, track):
                 tokens, mask = tokenizer.pad([ids[row] for row in rows])

@@ -17,8 +17,13 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` with a path aside, fsync it, then rename it to `path`.
 
     When writing fails (disk full, say) the old file stays whole, the piece is removed, and a
-    `PairlightError` says so.
+    `PairlightError` says so. A link stays, and what it leads to is written; a device or a pipe is
+    written to as it is, since to put a file in its place would destroy it.
     """
+    if is_stream(path):
+        _write_to_stream(path, write)
+        return
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +41,19 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         _remove(aside)
         raise
     _fsync_folder(path.parent)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether `path` is there and is neither a file nor a folder: a device, a pipe, a socket."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _write_to_stream(path: Path, write: Callable[[Path], object]) -> None:
+    try:
+        write(path)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        raise PairlightError(f"{path}: could not be written ({reason})") from None
 
 
 def make_folder(path: Path) -> None:

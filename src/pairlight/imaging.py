@@ -3,6 +3,7 @@
 import os
 import stat
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from pairlight.errors import DataError
 # Larger images are refused from their header, before a byte of pixel memory is taken. Pillow has
 # a limit of its own just above, twice `Image.MAX_IMAGE_PIXELS`, and only warns below it.
 MAX_PIXELS = 175_000_000
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = tuple(".bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .tif .tiff .webp".split())
 # These formats and no others: Pillow's rarer readers are the ones that get attacked.
 # The JPEG reader opens MPO (a JPEG of several pictures) as well, and gives its first picture.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_STRIP = 256  # rows
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -123,22 +125,50 @@ def _orientation(image: Image.Image) -> int:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return the image as 8-bit RGB: transparency over white, deeper greys scaled."""
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
-    return image.convert("RGB")
+    deep = image.mode == "F" or image.mode.startswith("I")
+    if not deep and not image.has_transparency_data:
+        return image.convert("RGB")
+    if deep:
+        low, high = _range(image)
+    rgb = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        rgb.paste(_to_8_bit(strip, low, high) if deep else _over_white(strip), (0, top))
+    return rgb
 
 
-def _to_8_bit(grey: np.ndarray) -> np.ndarray:
-    """Scale grey values (H, W) of more than 8 bits to uint8, where Pillow would clip to white."""
-    values = np.nan_to_num(grey.astype(np.float32), posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if grey.dtype.kind == "f" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield an image piece by piece: copies of the whole would take several times its memory."""
+    for top in range(0, image.height, _STRIP):
+        yield top, image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    rgba = image.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """Return the values of an image of more than 8 bits that stand for black and white."""
+    ends = []
+    for _, strip in _strips(image):
+        values = _finite(strip)
+        ends += [float(values.min()), float(values.max())]
+    low, high = min(ends), max(ends)
+    if image.mode == "F" and low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return (0.0, 65535.0) if low >= 0 and high <= 65535 else (low, high)
+
+
+def _finite(image: Image.Image) -> np.ndarray:
+    return np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0.0, neginf=0.0)
+
+
+def _to_8_bit(image: Image.Image, low: float, high: float) -> Image.Image:
+    """Scale greys of more than 8 bits, which Pillow would clip; what is see-through is white."""
+    values = _finite(image)
     scaled = (values - low) / max(high - low, 1e-12) * 255
-    return scaled.round().clip(0, 255).astype(np.uint8)
+    grey = scaled.round().clip(0, 255).astype(np.uint8)
+    if isinstance(clear := image.info.get("transparency"), int):
+        grey[values == clear] = 255
+    return Image.fromarray(grey).convert("RGB")

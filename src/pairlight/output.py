@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pairlight.errors import PairlightError
-from pairlight.files import make_folder, write_text_atomic
+from pairlight.files import is_stream, make_folder, write_text_atomic
 
 if TYPE_CHECKING:  # rich takes longer to import than a search takes
     from rich.progress import Progress
@@ -29,7 +29,8 @@ class Output:
             # Found out before the work, not after hours of it.
             if Path(json_to).is_dir():
                 raise PairlightError(f"--json {json_to}: is a folder; name a file")
-            make_folder(Path(json_to).absolute().parent)
+            if not is_stream(Path(json_to)):
+                make_folder(Path(json_to).absolute().parent)
 
     def say(self, text: str = "") -> None:
         """Print one message."""
@@ -40,7 +41,9 @@ class Output:
         """Write `value` where --json asked; does nothing when it was not given."""
         if self.json_to is None:
             return
-        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        # What stdout's encoding lacks would be printed as escapes that JSON does not know.
+        plain = self.json_to == "-" and (sys.stdout.encoding or "utf-8").lower() != "utf-8"
+        text = json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False)
         text = _NUMBERS.sub(lambda found: "[" + " ".join(found[0][1:-1].split()) + "]", text)
         if self.json_to == "-":
             print(text)

@@ -98,6 +98,22 @@ def test_what_the_terminal_cannot_spell_is_escaped():
     assert r"\u4e00" in done.stdout
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_json_on_stdout_is_json_in_every_encoding(encoding):
+    code = "from pairlight.output import Output; Output(json_to='-').json({'path': 'dög 狗 😀'})"
+    environment = os.environ | {"PYTHONIOENCODING": f"{encoding}:backslashreplace"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert json.loads(done.stdout.decode(encoding)) == {"path": "dög 狗 😀"}
+
+
+def test_json_goes_into_a_device_as_it_is(tmp_path):
+    if not Path("/dev/stdout").exists():
+        pytest.skip("this system has no /dev/stdout")
+    code = "from pairlight.output import Output; Output(json_to='/dev/stdout').json([1])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert json.loads(done.stdout) == [1] and Path("/dev/stdout").is_symlink()
+
+
 def test_unknown_commands_and_options_are_the_users(capsys):
     assert run(app, ["trian"]) == 2
     assert run(app, ["train", "--nope"]) == 2

@@ -63,17 +63,56 @@ def test_a_renamed_and_a_moved_photo_are_not_embedded_again(index, photos, model
     assert {each.content: each.id for each in read("known")} == before
 
 
-def test_two_photos_that_swap_names_swap_vectors(index, photos, model, read):
+@pytest.mark.parametrize("touched", [False, True])
+def test_two_photos_that_swap_names_keep_their_numbers(index, photos, model, read, touched):
     index(photos)
-    content = {Path(each.path).name: each.content for each in read("known")}
+    before = {each.content: each.id for each in read("known")}
+    names_of = {each.content: Path(each.path).name for each in read("known")}
+    exchange = {"red.png": "green.png", "green.png": "red.png"}
     (photos / "red.png").rename(photos / "x.png")
     (photos / "green.png").rename(photos / "red.png")
     (photos / "x.png").rename(photos / "green.png")
-    os.utime(photos / "red.png", ns=(1, 1))  # both were written within one tick of the clock
-    os.utime(photos / "green.png", ns=(2, 2))
-    assert counts(index(photos)) == {"changed": 2, "unchanged": 3}
-    now = {Path(each.path).name: each.content for each in read("known")}
-    assert now == {**content, "red.png": content["green.png"], "green.png": content["red.png"]}
+    for n, name in enumerate(exchange, 1 if touched else 10**18):
+        os.utime(photos / name, ns=(n, n))
+    assert counts(index(photos)) == {"moved": 2, "unchanged": 3}
+    assert {each.content: each.id for each in read("known")} == before
+    now = {each.content: Path(each.path).name for each in read("known")}
+    assert now == {content: exchange.get(name, name) for content, name in names_of.items()}
+    assert counts(index(photos)) == {"unchanged": 5}
+    assert model.encoded == 5
+
+
+def test_photos_that_are_numbered_anew_keep_their_numbers(index, photos, model, read):
+    for number in range(50):  # more than a batch
+        paint(photos / "n" / f"{number:02}.png", "red", size=(20 + number, 20), seed=number)
+    index(photos)
+    before = {each.content: each.id for each in read("known")}
+    for number in range(49, 9, -1):
+        (photos / "n" / f"{number:02}.png").rename(photos / "n" / f"{number + 1:02}.png")
+    (photos / "n" / "05.png").unlink()
+    paint(photos / "n" / "10.png", "blue", seed=99)
+    paint(photos / "n" / "11.png", "blue", seed=98)  # takes the place of one that had moved
+    report = counts(index(photos))
+    assert report == {
+        "moved": 39,
+        "added": 1,
+        "changed": 1,
+        "deleted": 1,
+        "unchanged": 14,
+        "embedded": 2,
+    }
+    after = {each.content: each.id for each in read("known")}
+    assert {k: v for k, v in after.items() if k in before}.items() <= before.items()
+    assert counts(index(photos)) == {"unchanged": 55}
+
+
+def test_a_photo_renamed_onto_another_takes_its_place(index, photos, model, read):
+    index(photos)
+    before = {Path(each.path).name: each for each in read("known")}
+    (photos / "red.png").replace(photos / "green.png")
+    assert counts(index(photos)) == {"moved": 1, "deleted": 1, "unchanged": 3}
+    after = {Path(each.path).name: each for each in read("known")}
+    assert after["green.png"].id == before["red.png"].id and "red.png" not in after
     assert model.encoded == 5
 
 
@@ -224,6 +263,14 @@ def test_excluding_a_folder_takes_its_photos_out(index, photos, read):
     index(photos)
     index(photos, exclude=["sea"])
     assert names(read) == ["green.png", "red.png"]
+    assert not index(photos, exclude=["*.png"]).kept  # all of them: no sign of a missing disk
+    assert names(read) == []
+
+
+def test_a_time_past_all_clocks_stops_nothing(index, photos, read):
+    os.utime(photos / "red.png", (2**34, 2**34))  # the year 2514; nanoseconds end in 2262
+    assert counts(index(photos)) == {"added": 5, "embedded": 5}
+    assert counts(index(photos)) == {"unchanged": 5}
 
 
 def test_a_folder_that_never_was_is_the_users_mistake(index, photos, tmp_path):

@@ -85,11 +85,21 @@ def test_heic(tmp_path):
     near = pixels.astype(int) - np.array(plain.convert("RGB").resize((16, 16)), int)
     assert np.abs(near).mean() < 16
     assert open_upright(str(path), 8).size == (64, 32)
+    other = tmp_path / "b.jpg"
+    other.write_bytes(path.read_bytes())
+    assert np.array_equal(read_photo(str(other), 16)[0], pixels)
+    assert open_upright(str(other), 8).size == (64, 32)
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(DataError, match=r"a\.HEIC: unreadable image"):
         read_photo(str(path), 16)
     with pytest.raises(DataError, match="cannot read"):
         read_photo(str(tmp_path / "none.heic"), 16)
+
+
+def test_a_jpeg_under_the_name_of_a_heic_is_read(tmp_path):
+    jpeg = paint(tmp_path / "a.jpg", "red", format="JPEG")
+    path = jpeg.rename(tmp_path / "a.heic")
+    assert read_photo(str(path), 16)[0].mean(axis=(0, 1)).argmax() == 0
 
 
 def test_huge_heic_is_refused_before_it_is_decoded(tmp_path, monkeypatch):

@@ -2,8 +2,10 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from colours import ColourModel, paint
+from test_index_photos import counts
 
 from pairlight.errors import ConfigError
 
@@ -48,6 +50,33 @@ def test_a_rebuild_with_the_same_model_embeds_everything_again(index, photos, mo
     index(photos)
     assert index(photos, rebuild=True).counts["embedded"] == 5
     assert model.encoded == 10 and len(read("vectors")[0]) == 5
+
+
+@pytest.mark.parametrize("before", [1, 3])
+def test_a_rebuild_broken_off_mixes_no_looks(index, photos, model, read, before):
+    """The same model, another number of looks: old vectors serve, and a plain run keeps to them."""
+    for number in range(40):
+        paint(photos / f"more{number}.png", "red", *["blue"] * 9, seed=number + 1)
+    index(photos, looks=before)
+    old = dict(zip(*map(list, read("vectors")), strict=True))
+    original, done = model.encode_pixels, model.encoded
+    after = 4 - before
+
+    def break_off(pixels):
+        if model.encoded - done >= 32 * after:
+            raise KeyboardInterrupt
+        return original(pixels)
+
+    model.encode_pixels = break_off
+    with pytest.raises(KeyboardInterrupt):
+        index(photos, looks=after, rebuild=True)
+    model.encode_pixels = original
+    assert counts(index(photos)) == {"unchanged": 45} and read("looks") == before
+    now = dict(zip(*map(list, read("vectors")), strict=True))
+    assert all(np.array_equal(now[each], old[each]) for each in old) and len(now) == 45
+    report = index(photos, looks=after, rebuild=True)
+    assert report.counts["embedded"] == 45 - 32 and read("looks") == after
+    assert len(read("vectors")[0]) == 45
 
 
 def test_a_rebuild_takes_all_folders_and_refuses_when_one_is_missing(index, photos, tmp_path, read):

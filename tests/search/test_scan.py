@@ -23,10 +23,16 @@ def touch(path):
 
 
 def test_images_are_found_in_depth_and_other_files_passed_over(tmp_path):
-    for name in ("a.jpg", "B.JPEG", "x/c.png", "x/y/d.tiff", "e.txt", "f", "x/g.mp4"):
+    for name in ("a.jpg", "B.JPEG", "x/c.png", "x/y/d.tiff", "x/z.jfif", "e.txt", "f", "x/g.mp4"):
         touch(tmp_path / name)
     found = scan(str(tmp_path))
-    assert relative(found.files, tmp_path) == ["B.JPEG", "a.jpg", "x/c.png", "x/y/d.tiff"]
+    assert relative(found.files, tmp_path) == [
+        "B.JPEG",
+        "a.jpg",
+        "x/c.png",
+        "x/y/d.tiff",
+        "x/z.jfif",
+    ]
     assert found.skipped == {} and not found.unread
 
 

@@ -149,6 +149,8 @@ def dated(index, tmp_path, model):
         ({"min_height": 33}, {"undated.png"}),
         ({"min_width": 50, "after": "2021"}, {"2021/a.jpg"}),
         ({"min_size": "1G"}, set()),
+        ({"min_size": "9" * 400 + "G"}, set()),
+        ({"min_width": 10**20}, set()),
         ({"max_size": "1kb", "path": "*.jpg", "min_size": "0"},
          {"2019/a.jpg", "2020/a.jpg", "2021/a.jpg"}),
     ],

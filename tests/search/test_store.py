@@ -164,10 +164,14 @@ def test_a_reader_writes_nothing(tmp_path):
         fill(reader, 1)
 
 
-def test_a_store_on_a_disk_that_cannot_be_written_to_is_read(tmp_path):
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_store_on_a_disk_that_cannot_be_written_to_is_read(tmp_path, closed):
+    """One that a crash left with its side file has photos that cannot be seen, and says so."""
     path = tmp_path / "a.db"
-    with open_store(str(path), write=True) as store:
-        fill(store, 3)
+    store = open_store(str(path), write=True)
+    fill(store, 3)
+    if closed:
+        store.close()
     code = (
         "import os, sys\n"
         "import pairlight.search.sqlite\n"
@@ -180,13 +184,18 @@ def test_a_store_on_a_disk_that_cannot_be_written_to_is_read(tmp_path):
     folder = Path("/tmp") / f"pairlight-readonly-{os.getpid()}"
     folder.mkdir(mode=0o755)
     try:
-        shutil.copy(path, folder / "a.db")
-        os.chmod(folder / "a.db", 0o444)
+        for name in ("a.db",) if closed else ("a.db", "a.db-wal"):
+            shutil.copy(tmp_path / name, folder)
+            os.chmod(folder / name, 0o444)
         done = subprocess.run(
             [sys.executable, "-c", code, str(folder / "a.db")], capture_output=True, text=True
         )
-        assert done.stdout.strip() == "3", done.stderr
+        if closed:
+            assert done.stdout.strip() == "3", done.stderr
+        else:
+            assert "was not closed properly" in done.stderr
     finally:
+        store.close()
         shutil.rmtree(folder)
 
 

@@ -23,6 +23,8 @@ def pixel_batches(
     Files are read in threads while the caller works. One that cannot be read raises `DataError`,
     or with `skip` is left out.
     """
+    if isinstance(paths, str | Path):
+        raise TypeError(f"a list of image files was expected; for one give [{str(paths)!r}]")
     starts = range(0, len(paths), batch)
     groups = [paths[start : start + batch] for start in starts]
     read = map_ahead(partial(_read, size=size, skip=skip), groups, IMAGE_THREADS)
@@ -44,6 +46,16 @@ def _read(path: str | Path, size: int, skip: bool) -> np.ndarray | None:
         if not skip:
             raise
         return None
+
+
+def listed(texts: Sequence[str]) -> list[str]:
+    """Return texts as a list; raises `TypeError` for one text alone, and for what is no text."""
+    if isinstance(texts, str):
+        raise TypeError(f"a list of texts was expected; for one give [{texts!r}]")
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"a list of texts was expected; {text!r} is none")
+    return list(texts)
 
 
 def text_batches(

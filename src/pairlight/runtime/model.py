@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from pairlight.errors import ModelError
-from pairlight.runtime.batches import Track, pixel_batches, stack, text_batches
+from pairlight.runtime.batches import Track, listed, pixel_batches, stack, text_batches
 from pairlight.runtime.folder import WORD_VECTORS, ModelFolder, open_folder
 from pairlight.runtime.sessions import embed, make_session, usable_cores
 from pairlight.runtime.word_vectors import WordVectors
@@ -73,7 +73,7 @@ class ExportedModel:
     def encode_texts(self, texts: Sequence[str], track: Track = untracked) -> np.ndarray:
         """Return (n, d) float32 embeddings of texts."""
         out = np.zeros((len(texts), self.embed_dim), np.float32)
-        ids = [each.ids for each in self.tokenizer(list(texts))]
+        ids = [each.ids for each in self.tokenizer(listed(texts))]
         for rows in text_batches(ids, TEXT_BATCH, track):
             tokens, mask = self.tokenizer.pad_arrays([ids[row] for row in rows])
             out[rows] = embed(self._session("text"), tokens, mask)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pairlight.errors import DataError, PairlightError
+from pairlight.search.records import INT64, Filters
 
 APPLICATION_ID = 0x504C5354  # "PLST", in the file's header: what `file` and we know a store by
 VERSION = 1
@@ -33,6 +34,22 @@ CREATE TABLE photos (
 CREATE INDEX photos_of ON photos (content);
 CREATE TABLE skipped (path BLOB PRIMARY KEY, reason TEXT NOT NULL);
 """
+_CONDITIONS = {
+    "after": "c.taken >= ?",
+    "before": "c.taken < ?",
+    "min_size": "p.size >= ?",
+    "max_size": "p.size <= ?",
+    "min_width": "c.width >= ?",
+    "min_height": "c.height >= ?",
+}
+
+
+def conditions(filters: Filters) -> tuple[str, list[str | int]]:
+    """Return what filters but the path's ask of photos p and contents c: SQL, and its values."""
+    given = {key: getattr(filters, key) for key in _CONDITIONS}
+    used = {key: value for key, value in given.items() if value is not None}
+    where = " AND ".join(_CONDITIONS[key] for key in used) or "1"
+    return where, [min(v, INT64) if isinstance(v, int) else v for v in used.values()]
 
 
 @contextlib.contextmanager
@@ -106,6 +123,11 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
 def _read_only(path: Path) -> sqlite3.Connection:
     """Open a store on a disk that cannot be written to, where WAL's side files cannot be made."""
     for mode in ("ro", "ro&immutable=1"):
+        if "immutable" in mode and _has_bytes(path.with_name(path.name + "-wal")):
+            raise DataError(
+                f"{path}: was not closed properly, and cannot be mended on a disk that cannot be "
+                "written to; copy it, with the files beside it, to one that can"
+            )
         connection = _connected(path, mode)
         try:
             _check(path, connection, write=False)
@@ -118,6 +140,13 @@ def _read_only(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     raise AssertionError("unreachable")
+
+
+def _has_bytes(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _check(path: Path, connection: sqlite3.Connection, write: bool) -> None:

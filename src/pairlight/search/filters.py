@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 
 from pairlight.errors import ConfigError
-from pairlight.search.records import Filters
+from pairlight.search.records import INT64, Filters
 
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", re.IGNORECASE)
@@ -54,4 +54,4 @@ def _bytes(option: str, text: str) -> int:
     match = _BYTES.fullmatch(text.strip())
     if not match:
         raise ConfigError(f"{option} {text}: not a size; write it in bytes, or as 500k or 1.5MB")
-    return round(float(match[1]) * _FACTOR[match[2].lower()])
+    return round(min(float(match[1]) * _FACTOR[match[2].lower()], INT64))

@@ -16,6 +16,7 @@ from pairlight.search.names import counted, shown
 from pairlight.search.photo import read_photo
 from pairlight.search.plan import Plan, make_plan
 from pairlight.search.records import Batch, Encoder, Facts, Fingerprint, Found, Known, NewContent
+from pairlight.search.renamed import settle_renames
 from pairlight.search.store import Store
 from pairlight.threads import map_ahead
 from pairlight.types import Json
@@ -107,9 +108,8 @@ def index_photos(
     fingerprint = Fingerprint.of(model)
     looks = store.looks() if looks is None else looks
     model = several_looks(model, looks)
-    number, old = _agree(store, fingerprint, rebuild, looks)
-    anew = rebuild and old is not None and old.same(fingerprint)
-    have = {} if anew else store.embedded(number)
+    number = _agree(store, fingerprint, rebuild, looks)
+    have = store.embedded(number)
     wanted = [*store.roots(), *folders] if rebuild else folders
     plan = make_plan(store, wanted, exclude, set(have.values()), prune)
     report = Report(fingerprint, plan.roots, looks, kept=plan.kept())
@@ -119,6 +119,7 @@ def index_photos(
             f"{shown(first['folder'])}: its {counted(first['photos'])} cannot be embedded again "
             f"now ({first['reason']})"
         )
+    report.counts.update(settle_renames(store, plan, set(have.values())))
     report.counts["unchanged"] = plan.unchanged
     _Run(store, model, number, plan, have, report).read_all(tell, threads or os.cpu_count() or 1)
     if rebuild:
@@ -127,10 +128,8 @@ def index_photos(
     return report
 
 
-def _agree(
-    store: Store, model: Fingerprint, rebuild: bool, looks: int
-) -> tuple[int, Fingerprint | None]:
-    """Return the model's number in the store and the store's model so far; never mix two."""
+def _agree(store: Store, model: Fingerprint, rebuild: bool, looks: int) -> int:
+    """Return the number in the store of the vectors to make; never mix two models or looks."""
     old = store.model()
     if old is not None and not old.same(model) and not rebuild:
         raise ConfigError(
@@ -142,10 +141,10 @@ def _agree(
             f"{store.path}: made with --looks {store.looks()}; leave --looks out, or --rebuild to "
             "embed all its photos again"
         )
-    number = store.add_model(model)
+    number = store.add_model(model, looks, apart=old is not None and rebuild)
     if old is None:
         store.activate(number, looks)
-    return number, old
+    return number
 
 
 class _Run:
@@ -271,6 +270,6 @@ def read_file(file: Found, size: int, have: set[bytes]) -> Read:
         return Read(file, reason=str(error).removeprefix(f"{path}: "), damaged=True)
     except Exception as error:  # One bad file never stops a run.
         return Read(file, reason=f"cannot read: {type(error).__name__}: {error}")
-    if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
+    if Found.of(path, now) != file:
         return Read(file, reason="changed while it was read; the next run takes it")
     return Read(file, sha256, pixels, facts)

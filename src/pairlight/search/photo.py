@@ -14,6 +14,7 @@ from pairlight.errors import DataError
 from pairlight.search.records import Facts
 
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 # Photos that cameras and programs make and that are not read: named, so that nobody misses them.
 UNREAD_SUFFIXES = tuple(
     ".3fr .arw .avif .cr2 .cr3 .dng .jp2 .jxl .nef .orf .pef .psd .raf .raw .rw2 .srw .svg".split()
@@ -33,12 +34,25 @@ def heif_reader():
     return pillow_heif
 
 
+def is_heif(path: str) -> bool:
+    """Whether a file is HEIC: phones and programs name such files .jpg, and JPEGs .heic, too."""
+    named = path.lower().endswith(HEIF_SUFFIXES)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+    except OSError:
+        return named  # whoever opens it next tells why
+    if named:
+        return not head.startswith(b"\xff\xd8\xff")
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+
+
 def read_photo(path: str, size: int) -> tuple[np.ndarray, Facts]:
     """Return pixels (size, size, 3) uint8, as `imaging.load_square` does, and the photo's facts.
 
     Raises `DataError`, in one line, for whatever cannot be read.
     """
-    if path.lower().endswith(HEIF_SUFFIXES):
+    if is_heif(path):
         image, upright = _read_heif(path)
         taken = date_taken(image.getexif())
     else:
@@ -51,7 +65,7 @@ def read_photo(path: str, size: int) -> tuple[np.ndarray, Facts]:
 
 def open_upright(path: str, size: int) -> Image.Image:
     """Return a photo as upright RGB, at least 2 x `size` where it is stored so; `DataError`."""
-    if path.lower().endswith(HEIF_SUFFIXES):
+    if is_heif(path):
         return _read_heif(path)[0]
     return imaging.open_image(path, size)
 

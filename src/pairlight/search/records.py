@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +11,8 @@ from pairlight.types import Json
 
 if TYPE_CHECKING:
     import numpy as np
+
+INT64 = 2**63 - 1  # what SQLite's integers hold
 
 
 class Encoder(Protocol):
@@ -62,6 +65,14 @@ class Found:
     path: str
     size: int
     mtime_ns: int
+
+    @classmethod
+    def of(cls, path: str, facts: os.stat_result) -> Found:
+        """Return the file at `path`; a time past what a store can hold counts as the last it can.
+
+        Nanoseconds of 64 bits end in the year 2262, and clocks are set wrong at times.
+        """
+        return cls(path, facts.st_size, max(-INT64, min(facts.st_mtime_ns, INT64)))
 
 
 @dataclass(frozen=True)

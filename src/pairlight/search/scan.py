@@ -105,7 +105,7 @@ def _look(entry: os.DirEntry, found: Scan, waiting: list[tuple[str, int]], devic
         elif suffix in SUFFIXES or suffix in HEIF_SUFFIXES:
             facts = entry.stat()
             if stat.S_ISREG(facts.st_mode):
-                found.files[entry.path] = Found(entry.path, facts.st_size, facts.st_mtime_ns)
+                found.files[entry.path] = Found.of(entry.path, facts)
             else:
                 found.skipped[entry.path] = "not a regular file"
     except OSError as error:

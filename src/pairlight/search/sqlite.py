@@ -12,22 +12,15 @@ import numpy as np
 
 from pairlight.errors import DataError
 from pairlight.files import make_folder
-from pairlight.search.database import connect, lock_out_writers, refuse_folder, told
+from pairlight.search.database import conditions, connect, lock_out_writers, refuse_folder, told
 from pairlight.search.names import glob_pattern, slashes
-from pairlight.search.records import Batch, Filters, Fingerprint, Known, Stored
+from pairlight.search.records import Batch, Filters, Fingerprint, Found, Known, Stored
 
 _CHUNK = 128  # vectors, read twice: so many stay in a processor's cache
 _STORED = """SELECT p.id, p.path, p.content, p.size, c.width, c.height, c.taken
     FROM photos p JOIN contents c ON c.id = p.content"""
 _ACTIVE = "id = (SELECT value FROM meta WHERE key = 'model')"
-_CONDITIONS = {
-    "after": "c.taken >= ?",
-    "before": "c.taken < ?",
-    "min_size": "p.size >= ?",
-    "max_size": "p.size <= ?",
-    "min_width": "c.width >= ?",
-    "min_height": "c.height >= ?",
-}
+_WAITING = " waiting, looks "
 Run = Callable[..., sqlite3.Cursor]
 
 
@@ -158,13 +151,11 @@ class SqliteStore:
         return _stored(rows[0]) if rows else None
 
     def matching(self, filters: Filters) -> dict[int, set[int]]:
-        given = {key: getattr(filters, key) for key in _CONDITIONS}
-        used = {key: value for key, value in given.items() if value is not None}
-        where = " AND ".join(_CONDITIONS[key] for key in used) or "1"
+        where, values = conditions(filters)
         rows = self._rows(
             "SELECT p.content, p.id, p.path FROM photos p JOIN contents c ON c.id = p.content "
             f"WHERE {where}",
-            *used.values(),
+            *values,
         )
         fits = glob_pattern([filters.path]).match if filters.path is not None else None
         passed: dict[int, set[int]] = {}
@@ -175,16 +166,18 @@ class SqliteStore:
 
     # Writing.
 
-    def add_model(self, model: Fingerprint) -> int:
+    def add_model(self, model: Fingerprint, looks: int = 1, apart: bool = False) -> int:
+        # Vectors of a rebuild wait under a hash that no model has: the same model may be active.
+        sha256 = f"{model.sha256}{_WAITING}{looks}" if apart else model.sha256
+        facts = (sha256, model.embed_dim, model.image_size)
         with self._transaction() as run:
             run(
                 "INSERT INTO models (name, sha256, embed_dim, image_size) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT DO NOTHING",
-                (model.name, model.sha256, model.embed_dim, model.image_size),
+                (model.name, *facts),
             )
             found = run(
-                "SELECT id FROM models WHERE sha256 = ? AND embed_dim = ? AND image_size = ?",
-                (model.sha256, model.embed_dim, model.image_size),
+                "SELECT id FROM models WHERE sha256 = ? AND embed_dim = ? AND image_size = ?", facts
             )
             return found.fetchone()[0]
 
@@ -194,6 +187,8 @@ class SqliteStore:
             run("INSERT OR REPLACE INTO meta VALUES ('model', ?)", (str(model),))
             run("DELETE FROM vectors WHERE model <> ?", (model,))
             run("DELETE FROM models WHERE id <> ?", (model,))
+            (sha256,) = run("SELECT sha256 FROM models").fetchone()
+            run("UPDATE models SET sha256 = ?", (sha256.partition(_WAITING)[0],))
             _changed(run)
 
     def commit(self, model: int, batch: Batch) -> None:
@@ -222,6 +217,19 @@ class SqliteStore:
                     (path, found.size, found.mtime_ns, sha256),
                 )
             _delete(run, batch.lost)
+            _changed(run)
+
+    def rename(self, moves: dict[int, Found], gone: Iterable[int]) -> None:
+        with self._transaction() as run:
+            _delete(run, gone)
+            # Paths may be exchanged, and no two photos may have one even for a moment.
+            for id in moves:
+                run("UPDATE photos SET path = ? WHERE id = ?", (b"\0%d" % id, id))
+            for id, file in moves.items():
+                run(
+                    "UPDATE photos SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
+                    (os.fsencode(file.path), file.size, file.mtime_ns, id),
+                )
             _changed(run)
 
     def finish(

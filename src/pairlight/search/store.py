@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from pairlight.errors import ConfigError
-from pairlight.search.records import Batch, Filters, Fingerprint, Known, Stored
+from pairlight.search.records import Batch, Filters, Fingerprint, Found, Known, Stored
 
 
 class Store(Protocol):
@@ -89,8 +89,12 @@ class Store(Protocol):
         """Return content id -> ids of its photos that pass `filters`."""
         ...
 
-    def add_model(self, model: Fingerprint) -> int:
-        """Return the number of a model here; it is searched only once `activate`d."""
+    def add_model(self, model: Fingerprint, looks: int = 1, apart: bool = False) -> int:
+        """Return the number of a model here; it is searched only once `activate`d.
+
+        With `apart` it is that of vectors to come instead of the active ones, even by the same
+        model; a later run with the same model and looks gets it again.
+        """
         ...
 
     def activate(self, model: int, looks: int = 1) -> None:
@@ -98,6 +102,10 @@ class Store(Protocol):
 
         They are of so many `looks` at each photo.
         """
+        ...
+
+    def rename(self, moves: dict[int, Found], gone: Iterable[int]) -> None:
+        """Enter, by id, which files photos are now, and drop photos `gone`, in one step."""
         ...
 
     def commit(self, model: int, batch: Batch) -> None:
