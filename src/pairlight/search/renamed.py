@@ -51,9 +51,16 @@ def _moves(store: Store, plan: Plan) -> dict[int, Found]:
     for file in plan.todo:
         if file.size in by_size:
             by_size[file.size].append(file)
+    times = {(photo.size, photo.mtime_ns) for photo in leaving}
     moves: dict[int, Found] = {}
     seen: set[str] = set()
-    queue = [file for file in taken if file.size in by_size]
+    # Not each file of the size it had: after a restored backup that would be all of them.
+    queue = [
+        file
+        for file in taken
+        if (file.size, file.mtime_ns) in times
+        or (file.size in by_size and file.size != plan.known[file.path].size)
+    ]
     while queue:
         file = queue.pop()
         sha256 = None if file.path in seen else _hash(file)
