@@ -109,9 +109,9 @@ def _decode(file, path: Path, size: int | None) -> tuple[Image.Image, tuple[int,
     return rgb, ((height, width) if orientation >= 5 else (width, height))
 
 
-def too_large(path: Path, what: str) -> str:
-    """Return what to tell of an image that is `what`: too many pixels."""
-    limit = MAX_PIXELS // 1_000_000
+def too_large(path: Path, what: str, most: int = MAX_PIXELS) -> str:
+    """Return what to tell of an image that is `what`: more than `most` pixels."""
+    limit = most // 1_000_000
     return f"{path}: {what} is over the limit of {limit} million pixels; scale the image down"
 
 

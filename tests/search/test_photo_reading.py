@@ -12,7 +12,7 @@ from pairlight.errors import DataError
 from pairlight.files import sha256_of
 from pairlight.sample import sample_dir
 from pairlight.search import photo as module
-from pairlight.search.photo import date_taken, open_upright, read_photo
+from pairlight.search.photo import date_taken, open_upright, read_photo, refuse_heavy
 
 
 def exif(original=None, digitized=None, changed=None):
@@ -94,6 +94,20 @@ def test_heic(tmp_path):
         read_photo(str(path), 16)
     with pytest.raises(DataError, match="cannot read"):
         read_photo(str(tmp_path / "none.heic"), 16)
+
+
+def test_photos_that_take_much_memory_are_refused_where_asked(tmp_path):
+    png = paint(tmp_path / "a.png", "red", size=(40, 30))
+    refuse_heavy(str(png), 16, 1200)
+    with pytest.raises(DataError, match="40 x 30 pixels is over the limit of 0 million pixels"):
+        refuse_heavy(str(png), 16, 1199)
+    jpeg = paint(tmp_path / "a.jpg", "red", size=(1600, 1600), format="JPEG")
+    refuse_heavy(str(jpeg), 50, 200 * 200)  # an eighth of its width is enough
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.new("RGB", (64, 64))).save(tmp_path / "a.heic")
+    with pytest.raises(DataError, match="64 x 64"):
+        refuse_heavy(str(tmp_path / "a.heic"), 16, 4000)
+    refuse_heavy(str(tmp_path / "none.png"), 16, 1)
 
 
 def test_a_jpeg_under_the_name_of_a_heic_is_read(tmp_path):

@@ -63,6 +63,24 @@ def read_photo(path: str, size: int) -> tuple[np.ndarray, Facts]:
     return pixels, Facts(*upright, taken)
 
 
+def refuse_heavy(path: str, size: int, most: int) -> None:
+    """Raise `DataError` for a photo whose decoding would hold more than `most` pixels.
+
+    A JPEG is decoded near `size`, whatever its own; all else is decoded whole.
+    """
+    try:
+        if is_heif(path):
+            width, height = heif_reader().open_heif(path).size  # type: ignore[union-attr]
+        else:
+            with Image.open(path, formats=imaging.FORMATS) as image:
+                image.draft(None, (2 * size, 2 * size))
+                width, height = image.size
+    except Exception:
+        return  # whoever decodes it tells why it cannot be
+    if width * height > most:
+        raise DataError(imaging.too_large(Path(path), f"{width} x {height} pixels", most))
+
+
 def open_upright(path: str, size: int) -> Image.Image:
     """Return a photo as upright RGB, at least 2 x `size` where it is stored so; `DataError`."""
     if is_heif(path):
