@@ -24,8 +24,9 @@ def listen(settings: Settings) -> socket.socket:
             host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigError(f"{where}: no such address here ({error.strerror})") from None
+    except (OSError, UnicodeError) as error:  # The latter where a label is empty or too long.
+        why = getattr(error, "strerror", None) or "not a host name"
+        raise ConfigError(f"{where}: no such address here ({why})") from None
     try:
         if sys.platform != "win32":  # There it would let two programs listen at one port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
