@@ -358,3 +358,6 @@ def test_the_description_of_the_api(visit, live):
     expect(page.locator("#operations h2").first).to_have_text("GET /api/v1/search")
     expect(page.locator("#operations pre").first).to_contain_text("curl -G")
     expect(page.locator("#operations")).to_contain_text("What they should not show.")
+    page = visit(live(token=TOKEN).replace("?", "docs?"))
+    expect(page.locator("#operations h2").first).to_have_text("The token")
+    expect(page.locator("#operations pre").first).to_contain_text("Authorization: Bearer $TOKEN")
