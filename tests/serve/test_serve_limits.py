@@ -1,6 +1,7 @@
 """Limits: bytes while they stream in, pixels, seconds, places in line."""
 
 import asyncio
+import re
 import socket
 import struct
 import threading
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pairlight.errors import ConfigError
 from pairlight.serve.limits import Limits, Workers
 from pairlight.serve.problems import Problem
 from pairlight.serve.run import listen
@@ -244,5 +246,9 @@ def test_a_port_that_is_taken():
         port = first.getsockname()[1]
         with pytest.raises(Exception, match=f"--port {port}: .*choose another"):
             listen(Settings(port=port))
-    with pytest.raises(Exception, match="no such address"):
-        listen(Settings(host="no.such.host.invalid", token="x" * 20))
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", ".", "a" * 70, "\u00e9" * 70])
+def test_a_host_that_is_none(host):
+    with pytest.raises(ConfigError, match=f"--host {re.escape(host)} .*no such address"):
+        listen(Settings(host=host, token="x" * 20))

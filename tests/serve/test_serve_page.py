@@ -129,6 +129,19 @@ def test_a_busy_server_is_asked_again(visit):
     visit.complaints.clear()
 
 
+def test_what_waiting_does_not_mend_is_told_at_once(visit):
+    page = visit()
+    body = '{"error": "start the server again"}'
+    headers = {"Retry-After": "60"}
+    page.route(
+        "**/api/v1/search?*", lambda each: each.fulfill(status=503, headers=headers, body=body)
+    )
+    page.fill("#text", "red")
+    expect(page.locator("#failed")).to_contain_text("start the server again", timeout=20_000)
+    assert all("503" in each for each in visit.complaints)
+    visit.complaints.clear()
+
+
 def test_a_photo_is_dropped_and_words_are_added(visit, photos):
     page = visit()
     content = base64.b64encode((photos / "sea" / "blue.png").read_bytes()).decode()
@@ -345,3 +358,6 @@ def test_the_description_of_the_api(visit, live):
     expect(page.locator("#operations h2").first).to_have_text("GET /api/v1/search")
     expect(page.locator("#operations pre").first).to_contain_text("curl -G")
     expect(page.locator("#operations")).to_contain_text("What they should not show.")
+    page = visit(live(token=TOKEN).replace("?", "docs?"))
+    expect(page.locator("#operations h2").first).to_have_text("The token")
+    expect(page.locator("#operations pre").first).to_contain_text("Authorization: Bearer $TOKEN")

@@ -184,15 +184,17 @@ def test_a_folder_that_is_indexed_meanwhile_is_shown_by_its_name(client, index, 
 
 def test_a_store_that_is_rebuilt_with_another_model(client, index, caplog):
     index(model=ColourModel(sha256="e" * 64))
-    assert "another model" in refused(client.get("/api/v1/search?text=red"), 503)
+    for address in ("/api/v1/search?text=red", "/api/v1/similar/1"):
+        answer = client.get(address)
+        assert "another model" in refused(answer, 503) and answer.headers["retry-after"] == "60"
     assert "cannot search them" in caplog.text
 
 
 def test_a_store_that_breaks_tells_no_path(client, library, caplog):
     library.store.close()
     for address in ("/api/v1/search?text=red", "/api/v1/similar/1", "/api/v1/stats"):
-        error = refused(client.get(address), 503)
-        assert "cannot be read now" in error
+        answer = client.get(address)
+        assert "cannot be read now" in refused(answer, 503) and answer.headers["retry-after"] == "5"
     assert "photos.db" in caplog.text
 
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.types import ASGIApp
 
 from pairlight import __version__
@@ -14,7 +15,7 @@ from pairlight.serve import problems, schemas
 from pairlight.serve.library import Library
 from pairlight.serve.limits import Limits
 from pairlight.serve.routes import Service, router
-from pairlight.serve.security import Guard
+from pairlight.serve.security import Guard, cookie_name
 from pairlight.serve.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -34,7 +35,7 @@ def create_app(library: Library, settings: Settings) -> ASGIApp:
     service = Service.of(library, settings)
     api = _api(service)
     problems.install(api)
-    api.include_router(router)
+    api.include_router(router, dependencies=_schemes(settings))
     _add_pages(api)
     limited = Limits(api, settings.max_upload, settings.timeout)
     return Guard(limited, settings, (STATIC / "login.html").read_bytes())
@@ -58,6 +59,23 @@ def _api(service: Service) -> FastAPI:
     )
     api.state.service = service
     return api
+
+
+def _schemes(settings: Settings) -> list:
+    """Return how requests may show the token; `Guard` checks it, these only put it in the API."""
+    if settings.token is None:
+        return []
+    about = "The token that the server was started with: `Authorization: Bearer TOKEN`."
+    schemes: list[HTTPBearer | APIKeyCookie] = [
+        HTTPBearer(scheme_name="token", description=about, auto_error=False)
+    ]
+    if settings.port:  # The cookie has the port in its name, and a free one is not known here.
+        about = "What browsers show: opening any address with `?token=TOKEN` once sets it."
+        name = cookie_name(settings.port)
+        schemes.append(
+            APIKeyCookie(name=name, scheme_name="cookie", description=about, auto_error=False)
+        )
+    return [Depends(each) for each in schemes]
 
 
 def _add_pages(api: FastAPI) -> None:

@@ -110,7 +110,8 @@ class Library:
             except ModelError as error:
                 LOG.error("%s", error)
                 text = "the store was indexed with another model; start the server again with it"
-                raise Problem(503, text) from None
+                # Only a person can help here, which takes longer than a queue to clear.
+                raise Problem(503, text, {"Retry-After": "60"}) from None
             if changed:
                 self._roots = self.store.roots()
                 end = time.monotonic()

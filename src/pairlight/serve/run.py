@@ -3,11 +3,15 @@
 import socket
 import sys
 
+import uvicorn
 from starlette.types import ASGIApp
 
 from pairlight.errors import ConfigError
+from pairlight.serve.connections import Connection
 from pairlight.serve.settings import Settings
 
+# Taken from the line at once, before the first is counted: more would use up the open files.
+_BACKLOG = 128
 _GRACE = 5  # seconds that running requests get once the server is told to stop
 
 
@@ -20,13 +24,14 @@ def listen(settings: Settings) -> socket.socket:
             host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigError(f"{where}: no such address here ({error.strerror})") from None
+    except (OSError, UnicodeError) as error:  # The latter where a label is empty or too long.
+        why = getattr(error, "strerror", None) or "not a host name"
+        raise ConfigError(f"{where}: no such address here ({why})") from None
     try:
         if sys.platform != "win32":  # There it would let two programs listen at one port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(128)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigError(f"{where}: {error.strerror}; choose another --port, or 0") from None
@@ -49,10 +54,13 @@ def serve(app: ASGIApp, settings: Settings, listener: socket.socket) -> None:
     server_of(app, settings).run(sockets=[listener])
 
 
-def server_of(app: ASGIApp, settings: Settings):
+def server_of(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """Return a uvicorn server for `app`, ready to run on a socket."""
-    import uvicorn
 
+    class Bounded(Connection):
+        """A connection of this server; uvicorn hands its protocols no values of ours."""
+
+    Bounded.settings = settings
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -60,8 +68,9 @@ def server_of(app: ASGIApp, settings: Settings):
             access_log=False,  # Queries are nobody's business, and `?token=` must not be kept.
             server_header=False,
             proxy_headers=False,
+            http=Bounded,  # h11 is always there with uvicorn, httptools only by chance.
             ws="none",
-            limit_concurrency=settings.max_connections,
+            backlog=_BACKLOG,
             timeout_graceful_shutdown=_GRACE,
         )
     )

@@ -118,9 +118,14 @@ class Guard:
         ).hexdigest()
 
     def _cookie_name(self, scope: Scope) -> str:
-        # Cookies know no ports: two servers on one machine would sign each other out.
         server = scope.get("server") or ("", self.settings.port)
-        return f"pairlight_{server[1] or 0}"
+        return cookie_name(server[1] or 0)
+
+
+def cookie_name(port: int) -> str:
+    """Return the name of the cookie that a server at `port` sets."""
+    # Cookies know no ports: two servers on one machine would sign each other out.
+    return f"pairlight_{port}"
 
 
 def _equal(one: str, other: str) -> bool:

@@ -28,12 +28,21 @@ class Settings:
     thumbnails_mb: float = 64.0
     """Megabytes of thumbnails kept in memory."""
     max_connections: int = 128
-    """Connections at once; more are turned away."""
+    """Connections at once; one more takes the place of an idle one, else it is turned away."""
+    head_timeout: float = 10.0
+    """Seconds that a connection may wait until the head of its next request is whole."""
+    read_timeout: float = 30.0
+    """Seconds that a client may read nothing of its answer."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"--port {self.port}: not a port; choose from 0 to 65535")
-        for option, value in (("--max-upload-mb", self.max_upload_mb), ("--timeout", self.timeout)):
+        for option, value in (
+            ("--max-upload-mb", self.max_upload_mb),
+            ("--timeout", self.timeout),
+            ("head_timeout", self.head_timeout),
+            ("read_timeout", self.read_timeout),
+        ):
             if not 0 < value < float("inf"):
                 raise ConfigError(f"{option} {value}: must be a number over zero")
         if self.queue < 0:

@@ -71,10 +71,11 @@ function parametersOf(operation) {
 
 function example(method, path, operation) {
   const address = location.origin + path.replace("{id}", "7");
-  if (operation.requestBody) return `curl -F image=@photo.jpg -F k=10 ${address}`;
-  if (path.endsWith("/search")) return `curl -G --data-urlencode "text=a dog on the beach" ${address}`;
-  if (path.includes("/photos/")) return `curl -o photo.jpg ${address}`;
-  return `curl ${address}`;
+  const curl = operation.security ? 'curl -H "Authorization: Bearer $TOKEN"' : "curl";
+  if (operation.requestBody) return `${curl} -F image=@photo.jpg -F k=10 ${address}`;
+  if (path.endsWith("/search")) return `${curl} -G --data-urlencode "text=a dog on the beach" ${address}`;
+  if (path.includes("/photos/")) return `${curl} -o photo.jpg ${address}`;
+  return `${curl} ${address}`;
 }
 
 function shown(path, method, operation) {
@@ -103,6 +104,18 @@ function schemaShown(name, schema) {
   return section;
 }
 
+function waysIn(schemes) {
+  const section = made("section");
+  section.append(made("h2", "The token"), written("p", "Every address under `/api` needs it, in one of these ways:"));
+  section.append(table(
+    Object.values(schemes).map((each) => [
+      each.type === "http" ? "Authorization" : each.name, each.type === "http" ? "header" : each.in, each.description,
+    ]),
+    ["name", "in", ""],
+  ));
+  return section;
+}
+
 async function start() {
   const response = await fetch("/openapi.json");
   if (!response.ok) throw new Error((await response.json()).error);
@@ -110,6 +123,8 @@ async function start() {
   schemas = api.components.schemas;
   $("title").textContent = `${api.info.title} ${api.info.version}`;
   $("about").append(written("span", api.info.description));
+  const schemes = api.components.securitySchemes;
+  if (schemes) $("operations").append(waysIn(schemes));
   for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       $("operations").append(shown(path, method, operation));

@@ -66,7 +66,7 @@ const WORDS = {
   },
 };
 const TRIES = ["people on the street", "food on a table", "a train"];
-const PAGE = 24, MOST = 500, PAUSE_MS = 250, RETRIES = 3;
+const PAGE = 24, MOST = 500, PAUSE_MS = 250, RETRIES = 3, MOST_SECONDS = 10;
 
 const $ = (id) => document.getElementById(id);
 const asked = { text: "", file: null, like: null, all: false, k: PAGE };
@@ -156,9 +156,11 @@ async function fetched(address, options, signal, mine) {
     } catch {
       throw new Error(say("offline"));
     }
-    if (response.status === 503 && attempt < RETRIES && mine === turn) {
+    const seconds = Number(response.headers.get("Retry-After")) || 1;
+    // Who would have to wait for longer is told why instead.
+    const brief = response.status === 503 && seconds <= MOST_SECONDS;
+    if (brief && attempt < RETRIES && mine === turn) {
       tell(say("waiting"));
-      const seconds = Number(response.headers.get("Retry-After")) || 1;
       await new Promise((done) => setTimeout(done, seconds * 1000));
       continue;
     }
