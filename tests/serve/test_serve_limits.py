@@ -87,6 +87,9 @@ def png(width, height):
     [
         (png(60_000, 60_000), "over the limit of 175 million pixels"),
         (png(14_000, 13_000), "over the limit of 175 million pixels"),
+        (png(13_000, 13_000), "13000 x 13000 pixels is over the limit of 50 million pixels"),
+        (png(7_100, 7_100), "over the limit of 50 million pixels"),
+        (png(7_000, 7_000), "unreadable image"),
         (png(30, 30), "unreadable image"),
         (b"", "empty"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),

@@ -16,6 +16,7 @@ from pairlight.errors import ConfigError, DataError, ModelError, PairlightError
 from pairlight.search.approximate_file import chooser
 from pairlight.search.calibration import Calibration
 from pairlight.search.names import glob_pattern, inside, shown, slashes
+from pairlight.search.photo import refuse_heavy
 from pairlight.search.records import Encoder, Filters, Hit, Stored
 from pairlight.search.searcher import Query, Result, Searcher, query_vector
 from pairlight.search.store import Store
@@ -24,7 +25,8 @@ from pairlight.types import Json
 
 # Loading 100,000 vectors takes a quarter of a second; while an index run writes, it changes often.
 _RELOAD_PAUSE = 8.0
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+# A file of few bytes can be of many pixels: so many take a third of a gigabyte for a moment.
+_MOST_UPLOADED_PIXELS = 50_000_000
 
 
 class Library:
@@ -58,9 +60,14 @@ class Library:
         if image is None:
             return self._ask(query)
         with tempfile.TemporaryDirectory(prefix="pairlight-") as folder:
-            path = os.path.join(folder, "image" + _suffix(image))
+            path = os.path.join(folder, "image")
             with open(path, "wb") as file:
+                image.seek(0)
                 shutil.copyfileobj(image, file)
+            try:
+                refuse_heavy(path, self.model.image_size, _MOST_UPLOADED_PIXELS)
+            except DataError as error:
+                raise Problem(422, str(error).replace(path, "image")) from None
             return self._ask(replace(query, image=path))
 
     def similar(self, id: int, query: Query) -> Result:
@@ -219,11 +226,3 @@ class _Inside:
             for content, ids in passed.items()
         }
         return {content: ids for content, ids in kept.items() if ids}
-
-
-def _suffix(image: IO[bytes]) -> str:
-    """Return the end that the file's name needs: HEIC is told by it, all else by content."""
-    image.seek(0)
-    head = image.read(12)
-    image.seek(0)
-    return ".heic" if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS else ""
