@@ -25,7 +25,7 @@ from pairlight.types import Json
 
 # Loading 100,000 vectors takes a quarter of a second; while an index run writes, it changes often.
 _RELOAD_PAUSE = 8.0
-# A file of few bytes can be of many pixels: so many take a third of a gigabyte for a moment.
+# A file of few bytes can be of many pixels: so many take 0.4 GB, of which the process keeps most.
 _MOST_UPLOADED_PIXELS = 50_000_000
 
 
