@@ -271,6 +271,19 @@ def test_demo_from_photos_to_pictures(tmp_path, capsys):
     shutil.rmtree(out)
 
 
+def test_ctrl_c_ends_the_demo_where_it_is(tmp_path, capsys, monkeypatch):
+    from pairlight.cli import split
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(split, "Output", stop)
+    assert run(app, ["demo", "--out", str(tmp_path)]) == 130
+    captured = capsys.readouterr()
+    assert "$ pairlight split" in captured.out and "$ pairlight train" not in captured.out
+    assert captured.err.endswith("pairlight: stopped\n")
+
+
 def test_the_demo_spares_what_is_not_its_own(tmp_path, capsys):
     (tmp_path / "checkpoints").mkdir()
     assert run(app, ["demo", "--out", str(tmp_path)]) == 2

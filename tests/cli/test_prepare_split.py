@@ -83,6 +83,12 @@ COMMAND = ("-c", "from pairlight.cli.main import main; main()")
             "--out m.jsonl",
             "choose from auto, coco, csv",
         ),
+        (
+            "prepare --images data --captions data/Flickr8k.token.txt --out a.jpg",
+            "name of an image",
+        ),
+        ("split --manifest m.jsonl --json ./m.jsonl", "the command names this file already"),
+        ("prepare --images a --captions c.txt --json=c.txt --out m", "names this file already"),
         ("split --manifest no.jsonl", "manifest not found"),
         ("split --manifest no.jsonl --ratios 1,2,3", "each must be from 0 to 1"),
     ],
@@ -91,6 +97,15 @@ def test_mistakes_exit_2_with_one_line(flickr, arguments, words):
     code, out, err = run(flickr, *COMMAND, *arguments.split())
     assert (code, out) == (2, "")
     assert words in err and err.startswith("pairlight: ") and err.count("\n") == 1
+
+
+def test_captions_where_the_report_would_lie_are_spared(flickr):
+    captions = flickr / "photos.report.json"
+    captions.write_text('[{"image": "a.jpg", "caption": "a dog"}]')
+    before = captions.read_text()
+    arguments = f"prepare --images data --captions {captions} --out {flickr / 'photos.jsonl'}"
+    code, _, err = run(flickr, *COMMAND, *arguments.split())
+    assert code == 2 and "the report of" in err and captions.read_text() == before
 
 
 def test_ratios_and_official_exclude_each_other(flickr):

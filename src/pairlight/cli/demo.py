@@ -85,7 +85,9 @@ def _step(ctx: typer.Context, output: Output, title: str, argv: list[str]) -> No
     # While stdout carries the demo's own JSON, what its steps say goes where its words go.
     with contextlib.redirect_stdout(output.stream):
         pairlight = ctx.find_root().command
-        pairlight.main(args=argv + quiet, prog_name="pairlight", standalone_mode=False)
+        code = pairlight.main(args=argv + quiet, prog_name="pairlight", standalone_mode=False)
+    if code == 130:  # Typer's for Ctrl-C; what follows has nothing to go on with
+        raise KeyboardInterrupt
 
 
 def write_recipe(path: Path) -> None:

@@ -23,7 +23,7 @@ from pairlight.cli import (
     train,
     visualize,
 )
-from pairlight.errors import PairlightError
+from pairlight.errors import ConfigError, PairlightError
 
 app = typer.Typer(
     name="pairlight",
@@ -83,6 +83,7 @@ def run(application: typer.Typer, argv: list[str] | None = None) -> int:
             # A caption that the terminal's encoding lacks must not end hours of work.
             stream.reconfigure(errors="backslashreplace")
     try:
+        _spare_what_is_named(sys.argv[1:] if argv is None else argv)
         code = application(args=argv, standalone_mode=False)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
@@ -110,6 +111,18 @@ def run(application: typer.Typer, argv: list[str] | None = None) -> int:
     if code == 130:
         return _stopped()
     return code if isinstance(code, int) else 0
+
+
+def _spare_what_is_named(argv: list[str]) -> None:
+    """Raise `ConfigError` where --json names a file that the command names otherwise, too."""
+    words = [part for word in argv for part in (word.split("=", 1) if word[:2] == "--" else [word])]
+    at = words.index("--json") + 1 if "--json" in words else len(words)
+    if at >= len(words) or words[at] == "-":
+        return
+    target = os.path.realpath(words[at])
+    others = [word for n, word in enumerate(words) if n != at and word and word[0] != "-"]
+    if any(os.path.realpath(word) == target for word in others):
+        raise ConfigError(f"--json {words[at]}: the command names this file already; name another")
 
 
 def _stopped() -> int:

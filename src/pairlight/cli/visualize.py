@@ -17,7 +17,9 @@ def visualize(
     ),
     top: int = typer.Option(5, min=1, max=20, help="Results to show for a query."),
     pairs: int = typer.Option(10, min=1, max=20, help="Pairs in the heatmap."),
-    seed: int = typer.Option(0, min=0, help="Seed for t-SNE, groups and the choice of photos."),
+    seed: int = typer.Option(
+        0, min=0, max=2**32 - 1, help="Seed for t-SNE, groups and the choice of photos."
+    ),
     report: bool = typer.Option(True, help="Write report.html as well."),
     cache: Path = typer.Option(
         None, metavar="DIR", help="Where embeddings are kept between runs; default: OUT/cache."

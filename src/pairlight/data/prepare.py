@@ -16,7 +16,7 @@ from pairlight.data.sources import read_captions
 from pairlight.data.text import clean_caption, is_empty, word_count
 from pairlight.errors import DataError
 from pairlight.files import sha256_of, write_text_atomic
-from pairlight.imaging import check_image
+from pairlight.imaging import SUFFIXES, check_image
 from pairlight.threads import in_threads, untracked
 from pairlight.types import SPLITS, Pair, Photo
 
@@ -54,6 +54,11 @@ def prepare(
         raise DataError(f"{out}: is a folder; name a manifest file, as in {out / 'manifest.jsonl'}")
     if out.exists() and Path(captions).exists() and out.samefile(captions):
         raise DataError(f"{out}: is the captions file itself; give --out another name")
+    if report_path(out).exists() and Path(captions).exists():
+        if report_path(out).samefile(captions):
+            raise DataError(f"{captions}: the report of {out} would lie here; give another --out")
+    if out.suffix.lower() in SUFFIXES:
+        raise DataError(f"{out}: is the name of an image; a manifest is text: name it NAME.jsonl")
     folder = ImageFolder(images)
     reading = read_captions(captions, format)
     report = Report(
