@@ -36,6 +36,7 @@ def test_the_public_interface(model):
 def test_nothing_gives_nothing(model):
     assert model.encode_images([]).shape == (0, 16)
     assert model.encode_texts([]).shape == (0, 16)
+    assert model.encode_texts(text for text in ("a dog", "a cat")).shape == (2, 16)
     for single in ("a dog", [None]):
         with pytest.raises(TypeError, match="a list of texts was expected"):
             model.encode_texts(single)

@@ -164,9 +164,9 @@ class Model:
         import torch
 
         self.dual.eval()
-        out = np.zeros((len(texts), self.embed_dim), np.float32)
         tokenizer = self.dual.tokenizer
         ids = [each.ids for each in tokenizer(listed(texts))]
+        out = np.zeros((len(ids), self.embed_dim), np.float32)
         with torch.inference_mode():
             for rows in text_batches(ids, TEXT_CHUNK, track):
                 tokens, mask = tokenizer.pad([ids[row] for row in rows])

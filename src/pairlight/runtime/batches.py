@@ -48,14 +48,15 @@ def _read(path: str | Path, size: int, skip: bool) -> np.ndarray | None:
         return None
 
 
-def listed(texts: Sequence[str]) -> list[str]:
+def listed(texts: Iterable[str]) -> list[str]:
     """Return texts as a list; raises `TypeError` for one text alone, and for what is no text."""
     if isinstance(texts, str):
         raise TypeError(f"a list of texts was expected; for one give [{texts!r}]")
+    texts = list(texts)
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"a list of texts was expected; {text!r} is none")
-    return list(texts)
+    return texts
 
 
 def text_batches(

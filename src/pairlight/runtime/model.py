@@ -72,8 +72,8 @@ class ExportedModel:
 
     def encode_texts(self, texts: Sequence[str], track: Track = untracked) -> np.ndarray:
         """Return (n, d) float32 embeddings of texts."""
-        out = np.zeros((len(texts), self.embed_dim), np.float32)
         ids = [each.ids for each in self.tokenizer(listed(texts))]
+        out = np.zeros((len(ids), self.embed_dim), np.float32)
         for rows in text_batches(ids, TEXT_BATCH, track):
             tokens, mask = self.tokenizer.pad_arrays([ids[row] for row in rows])
             out[rows] = embed(self._session("text"), tokens, mask)
