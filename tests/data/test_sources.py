@@ -183,6 +183,31 @@ def test_a_manifest_can_be_read_as_captions(tmp_path):
     assert reading.pairs[0].image_id == "x"
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["json", "jsonl"])
+def test_every_caption_key_of_a_record_is_used_as_every_column_is(tmp_path, whole):
+    entries = [
+        {"File Name": "a.jpg", "caption_1": "One.", "Caption 2": "Two.", "caption10": ["C", "D"]},
+        {"image": "b.jpg", "caption": "E", "title": "no", "description": "F", "Split": "dev"},
+        {"image": "c.jpg", "captions": ["G", 3], "caption_2": None, "comment": 4, "text": "H"},
+        {"image": "d.jpg", "caption_1": None, "caption_2": None},
+        {"image": 5, "caption": "I"},
+    ]
+    text = json.dumps(entries) if whole else "\n".join(map(json.dumps, entries))
+    reading = read_captions(write(tmp_path, text))
+    assert told(reading) == [
+        *(("a.jpg", text) for text in ("One.", "Two.", "C", "D")),
+        *(("b.jpg", text) for text in ("E", "F")),
+        *(("c.jpg", text) for text in ("G", "H")),
+    ]
+    assert reading.splits == {"b.jpg": "val"}
+    assert [problem.rsplit(": ", 1)[1] for problem in reading.problems] == [
+        "a caption is not text",
+        "comment must be a text or a list of them",
+        "caption_1 must be a text or a list of them",
+        "image must be text",
+    ]
+
+
 def test_half_a_surrogate_pair_can_be_written_back(tmp_path):
     path = write(tmp_path, '[{"image": "a.jpg", "caption": "A \\ud83d dog"}]')
     read_captions(path).pairs[0].caption.encode("utf-8")
