@@ -84,6 +84,8 @@ GOOD = {"image_id": "a", "image": "a.jpg", "captions": ["A"], "width": 1, "heigh
     ("line", "words"),
     [
         ("{", ":2: not a JSON object"),
+        ('{"image_id": ' + "9" * 5000 + "}", r":2: not a JSON object \(a number of too many digits\)"),
+        ("[" * 100_000, r":2: not a JSON object \(too deeply nested\)"),
         ("[1]", ":2: not a JSON object"),
         (json.dumps({"image_id": "b", "image": "b"}), ":2: missing captions, width, height, sha"),
         (json.dumps({**GOOD, "image_id": "b", "captions": "A"}), ":2: captions must be a list"),

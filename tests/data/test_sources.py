@@ -159,6 +159,12 @@ def test_several_caption_columns_lists_and_splits(tmp_path):
     assert "unknown split 'odd'" in reading.problems[0]
 
 
+@pytest.mark.parametrize("cell", ["[" + "9" * 5000 + "]", "[" * 100_000], ids=["digits", "deep"])
+def test_a_cell_that_is_absurd_json_is_a_caption_as_it_stands(tmp_path, cell):
+    reading = read_captions(write(tmp_path, f"image,caption\na.jpg,{cell}\nb.jpg,A dog.\n"))
+    assert told(reading) == [("a.jpg", cell), ("b.jpg", "A dog.")]
+
+
 def test_karpathy_keeps_splits_and_ids(tmp_path):
     reading = read_captions(write(tmp_path, TEXTS["karpathy"]))
     assert reading.splits == {"val2014/a.jpg": "train", "b.jpg": "test"}
@@ -232,6 +238,9 @@ def test_half_a_surrogate_pair_can_be_written_back(tmp_path):
         (b'{"a": 1,\n"b": 2}', "not a JSON list"),
         (b'[{"picture": "a.jpg", "words": "b"}]', "keys found: picture, words; looked for"),
         (b"[" * 100_000, "too deeply nested"),
+        (b'{"a": ' + b"[" * 100_000, "too deeply nested"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "invalid JSON at line 1: .*digits"),
+        (b'{"a": ' + b"9" * 5000 + b'}\n{"b": 1}', "invalid JSON at line 1: .*digits"),
     ],
 )
 def test_bad_files_give_one_line(tmp_path, text, words):

@@ -126,8 +126,10 @@ def _lines(path: Path) -> list[str]:
 def _parse(line: str, where: str) -> Json:
     try:
         raw = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        why = getattr(error, "msg", "too deeply nested")
+    except (ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        # A ValueError that is no JSONDecodeError: a number of thousands of digits.
+        why = "too deeply nested" if deep else getattr(error, "msg", "a number of too many digits")
         raise DataError(
             f"{where}: not a JSON object ({why}); `pairlight prepare` writes manifests"
         ) from None

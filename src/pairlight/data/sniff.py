@@ -131,7 +131,7 @@ def _detect_json(start: str) -> str:
     try:
         json.loads(first)
         one_line_is_whole = True
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # the reader says what is wrong, and where
         one_line_is_whole = False
     if one_line_is_whole and rest.strip():
         return "jsonl"
