@@ -69,10 +69,12 @@ def read_upright(path: Path, size: int | None) -> tuple[Image.Image, tuple[int, 
     """
     try:
         facts = os.stat(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: image not found; check the path") from None
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        why = "image not found; check the path" if missing else f"cannot read: {error.strerror}"
-        raise DataError(f"{path}: {why}") from None
+        raise DataError(f"{path}: cannot read: {error.strerror}") from None
+    except ValueError:  # a NUL or half a surrogate pair, which no system stores
+        raise DataError(f"{str(path)!r}: image not found; no file can have this name") from None
     if not stat.S_ISREG(facts.st_mode):
         raise DataError(f"{path}: not a file; an image was expected")
     if facts.st_size == 0:

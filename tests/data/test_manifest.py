@@ -7,6 +7,8 @@ import os
 import pytest
 
 from pairlight.data.manifest import read_manifest, read_split, write_manifest
+from pairlight.data.split import split_manifest
+from pairlight.doctor.inspect import look_at
 from pairlight.errors import DataError, PairlightError
 from pairlight.files import write_text_atomic
 from pairlight.types import Photo
@@ -55,6 +57,26 @@ def test_moved_photos(tmp_path):
         read_manifest(path)
 
 
+@pytest.mark.parametrize(
+    "name", ["x" * 300 + ".jpg", "nul\0.jpg", "half\ud800.jpg"], ids=["long", "nul", "half"]
+)
+def test_a_name_that_no_file_can_have_is_a_missing_photo(tmp_path, name):
+    """The first of a manifest, since the check that photos are there stops at one it finds."""
+    path = tmp_path / "m.jsonl"
+    lost = Photo("lost", tmp_path / name, ("A dog",), 4, 3, "1" * 64)
+    write_manifest(path, [lost, photo(tmp_path, "a")])
+    photos = read_manifest(path)
+    assert photos[0].image.name == name
+    look = look_at(photos)[0]
+    assert look.absent and "\n" not in look.problem
+    report = split_manifest(path, ratios=(1, 0, 0))
+    assert report.images["train"] == 2 and len(report.unopened) == 2
+    assert read_manifest(path)[0].image.name == name
+    write_manifest(path, [lost])
+    with pytest.raises(DataError, match="none of its 1 images is there"):
+        read_manifest(path)
+
+
 GOOD = {"image_id": "a", "image": "a.jpg", "captions": ["A"], "width": 1, "height": 1, "sha256": ""}
 
 
@@ -62,6 +84,8 @@ GOOD = {"image_id": "a", "image": "a.jpg", "captions": ["A"], "width": 1, "heigh
     ("line", "words"),
     [
         ("{", ":2: not a JSON object"),
+        ('{"image_id": ' + "9" * 5000 + "}", r":2: not a JSON object \(a number of too many digits\)"),
+        ("[" * 100_000, r":2: not a JSON object \(too deeply nested\)"),
         ("[1]", ":2: not a JSON object"),
         (json.dumps({"image_id": "b", "image": "b"}), ":2: missing captions, width, height, sha"),
         (json.dumps({**GOOD, "image_id": "b", "captions": "A"}), ":2: captions must be a list"),

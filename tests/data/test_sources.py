@@ -159,6 +159,12 @@ def test_several_caption_columns_lists_and_splits(tmp_path):
     assert "unknown split 'odd'" in reading.problems[0]
 
 
+@pytest.mark.parametrize("cell", ["[" + "9" * 5000 + "]", "[" * 100_000], ids=["digits", "deep"])
+def test_a_cell_that_is_absurd_json_is_a_caption_as_it_stands(tmp_path, cell):
+    reading = read_captions(write(tmp_path, f"image,caption\na.jpg,{cell}\nb.jpg,A dog.\n"))
+    assert told(reading) == [("a.jpg", cell), ("b.jpg", "A dog.")]
+
+
 def test_karpathy_keeps_splits_and_ids(tmp_path):
     reading = read_captions(write(tmp_path, TEXTS["karpathy"]))
     assert reading.splits == {"val2014/a.jpg": "train", "b.jpg": "test"}
@@ -181,6 +187,31 @@ def test_a_manifest_can_be_read_as_captions(tmp_path):
     reading = read_captions(write(tmp_path, json.dumps(line)))
     assert reading.format == "jsonl" and reading.splits == {"a.jpg": "test"}
     assert reading.pairs[0].image_id == "x"
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["json", "jsonl"])
+def test_every_caption_key_of_a_record_is_used_as_every_column_is(tmp_path, whole):
+    entries = [
+        {"File Name": "a.jpg", "caption_1": "One.", "Caption 2": "Two.", "caption10": ["C", "D"]},
+        {"image": "b.jpg", "caption": "E", "title": "no", "description": "F", "Split": "dev"},
+        {"image": "c.jpg", "captions": ["G", 3], "caption_2": None, "comment": 4, "text": "H"},
+        {"image": "d.jpg", "caption_1": None, "caption_2": None},
+        {"image": 5, "caption": "I"},
+    ]
+    text = json.dumps(entries) if whole else "\n".join(map(json.dumps, entries))
+    reading = read_captions(write(tmp_path, text))
+    assert told(reading) == [
+        *(("a.jpg", text) for text in ("One.", "Two.", "C", "D")),
+        *(("b.jpg", text) for text in ("E", "F")),
+        *(("c.jpg", text) for text in ("G", "H")),
+    ]
+    assert reading.splits == {"b.jpg": "val"}
+    assert [problem.rsplit(": ", 1)[1] for problem in reading.problems] == [
+        "a caption is not text",
+        "comment must be a text or a list of them",
+        "caption_1 must be a text or a list of them",
+        "image must be text",
+    ]
 
 
 def test_half_a_surrogate_pair_can_be_written_back(tmp_path):
@@ -207,6 +238,9 @@ def test_half_a_surrogate_pair_can_be_written_back(tmp_path):
         (b'{"a": 1,\n"b": 2}', "not a JSON list"),
         (b'[{"picture": "a.jpg", "words": "b"}]', "keys found: picture, words; looked for"),
         (b"[" * 100_000, "too deeply nested"),
+        (b'{"a": ' + b"[" * 100_000, "too deeply nested"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "invalid JSON at line 1: .*digits"),
+        (b'{"a": ' + b"9" * 5000 + b'}\n{"b": 1}', "invalid JSON at line 1: .*digits"),
     ],
 )
 def test_bad_files_give_one_line(tmp_path, text, words):

@@ -193,6 +193,59 @@ def test_official_lists(tmp_path):
     assert again.images["test"] == 1 and again.replaced == 0
 
 
+def in_folders(folder, *names, ids=None):
+    """A manifest of photos in folders, with the ids that `prepare` gives or those named."""
+    photos = []
+    for seed, name in enumerate(names):
+        path = folder / "loc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scene(seed).save(path)
+        image_id = ids[seed] if ids else name.rsplit(".", 1)[0]
+        photos.append(Photo(image_id, path, ("A dog",), 120, 90, f"{seed:064}"))
+    write_manifest(folder / "m.jsonl", photos)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "expected"),
+    [
+        ("a/1.jpg", "b/1.jpg", "train test -"),
+        ("a/1", "b\\1.JPG", "train test -"),
+        ("loc/a/1.jpg", "./b/1", "train test -"),
+        ("images/a/1.jpg", "elsewhere/2.jpg", "train - test"),
+        ("a/1.jpg", "1.jpg", "train - -"),  # fits both: nobody guesses
+        ("a/1.jpg", "c/1.jpg", "train - -"),
+        ("c/2.jpg", "d/2.jpg", None),  # both would be the lone 2.jpg
+        ("c/2.jpg", "2.jpg", "- - test"),
+        ("c/2.jpg", "a/../2.jpg", "- - train"),
+        ("2.png", "1.jpg", None),
+    ],
+)
+def test_official_lists_may_name_folders(tmp_path, train, test, expected):
+    in_folders(tmp_path, "a/1.jpg", "b/1.jpg", "2.jpg")
+    (tmp_path / "train.txt").write_text(train)
+    (tmp_path / "test.txt").write_text(test)
+    if expected is None:
+        with pytest.raises(DataError, match="none of the 2 listed images is in the manifest"):
+            split_manifest(tmp_path / "m.jsonl", official=tmp_path)
+        return
+    report = split_manifest(tmp_path / "m.jsonl", official=tmp_path)
+    after = read_manifest(tmp_path / "m.jsonl")
+    assert " ".join(photo.split or "-" for photo in after) == expected
+    assert len(report.unknown_names) == 2 - sum(photo.split is not None for photo in after)
+
+
+def test_official_lists_prefer_the_whole_path_and_know_ids(tmp_path):
+    in_folders(tmp_path, "1.jpg", "a/1.jpg", "a/2.JPG", ids=["1", "a/1", "391"])
+    (tmp_path / "train.txt").write_text("1.jpg\n391\n")
+    (tmp_path / "val.txt").write_text("a/1.jpg\n")
+    split_manifest(tmp_path / "m.jsonl", official=tmp_path)
+    after = read_manifest(tmp_path / "m.jsonl")
+    assert [photo.split for photo in after] == ["train", "val", "train"]
+    (tmp_path / "test.txt").write_text("a/2.jpg\n")
+    with pytest.raises(DataError, match="a/2.jpg is listed under two names, in two splits"):
+        split_manifest(tmp_path / "m.jsonl", official=tmp_path)
+
+
 def test_bad_official_lists(tmp_path):
     make(tmp_path, 3)
     path = tmp_path / "m.jsonl"

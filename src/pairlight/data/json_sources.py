@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pairlight.data.reading import Reading
-from pairlight.data.sniff import CAPTION_COLUMNS, IMAGE_COLUMNS, read_text
+from pairlight.data.sniff import (
+    CAPTION_COLUMNS,
+    IMAGE_COLUMNS,
+    column_name,
+    holds_captions,
+    read_text,
+)
 from pairlight.errors import DataError
 from pairlight.types import Json, Pair
 
@@ -88,22 +94,37 @@ def _entry(entry: Any, source: str, reading: Reading) -> Iterator[Pair]:
     if not isinstance(entry, dict):
         reading.problem(source, "not an object")
         return
-    image_key = next((key for key in IMAGE_COLUMNS if key in entry), None)
-    caption_key = next((key for key in ("captions", *CAPTION_COLUMNS) if key in entry), None)
-    if image_key is None or caption_key is None:
+    named = [(column_name(key), value) for key, value in entry.items()]
+    values = dict(reversed(named))  # the first wins, as of columns of one name
+    image_key = next((key for key in IMAGE_COLUMNS if key in values), None)
+    captions = [(key, texts) for key, texts in named if holds_captions(key)]
+    if image_key is None or not captions:
         found = ", ".join(map(str, entry)) or "none"
         reading.problem(source, f"no image or caption; keys found: {found}; {_looked_for()}")
         return
-    image, texts = entry[image_key], entry[caption_key]
-    texts = [texts] if isinstance(texts, str) else texts
-    if not isinstance(image, str) or not image or not isinstance(texts, list):
-        reading.problem(source, f"{image_key} must be text, {caption_key} a text or a list of them")
+    image = values[image_key]
+    if not isinstance(image, str) or not image:
+        reading.problem(source, f"{image_key} must be text")
         return
-    reading.note_split(image, entry.get("split"))
+    reading.note_split(image, values.get("split"))
     image_id = entry.get("image_id", entry.get("id"))
+    image_id = None if image_id is None else str(image_id)
+    # Tables written as JSON fill up rows with nulls: caption_5 of an image that has four.
+    filled = [(key, texts) for key, texts in captions if texts is not None]
+    for key, texts in filled or captions[:1]:
+        for text in _texts(key, texts, source, reading):
+            yield reading.pair(image, text, source, image_id)
+
+
+def _texts(key: str, texts: Any, source: str, reading: Reading) -> Iterator[str]:
+    """Yield the captions under one key, a text or a list of them; note what is neither."""
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list):
+        reading.problem(source, f"{key} must be a text or a list of them")
+        return
     for text in texts:
         if isinstance(text, str):
-            yield reading.pair(image, text, source, None if image_id is None else str(image_id))
+            yield text
         else:
             reading.problem(source, "a caption is not text")
 

@@ -17,21 +17,33 @@ OUTSIDE = "outside"
 Index = dict[str, list[str]]
 
 
-def _as_written(path: PurePosixPath) -> str:
+def as_path(name: str) -> PurePosixPath:
+    """Return a name as a path; Windows' separators count."""
+    return PurePosixPath(re.sub(r"[\\/]+", "/", name) if "\\" in name else name)
+
+
+def as_written(path: PurePosixPath) -> str:
+    """Return the path as names are compared: in composed characters (NFC)."""
     # Some systems store an accent apart from its letter in file names, captions rarely do.
     return unicodedata.normalize("NFC", path.as_posix())
 
 
 def _any_case(path: PurePosixPath) -> str:
-    return _as_written(path)[: -len(path.suffix) or None] + path.suffix.lower()
+    return as_written(path)[: -len(path.suffix) or None] + path.suffix.lower()
 
 
-def _stem(path: PurePosixPath) -> str:
-    image = path.suffix.lower() in SUFFIXES
-    return _as_written(path.with_suffix("") if image else path)
+def stem(path: PurePosixPath) -> str:
+    """Return the path as written, without the extension of an image."""
+    return as_written(path.with_suffix("") if has_suffix(path) else path)
 
 
-_KEYS = (_as_written, _any_case, _stem)
+def has_suffix(path: PurePosixPath) -> bool:
+    """Whether the path has an extension of images."""
+    return path.suffix.lower() in SUFFIXES
+
+
+# The ways to compare names, the strictest first; `stem` is for names without an extension.
+KEYS = (as_written, _any_case, stem)
 
 
 class ImageFolder:
@@ -48,12 +60,12 @@ class ImageFolder:
         self.files = sorted(_walk(self.root))
         if not self.files:
             raise DataError(f"{root}: no image files here ({', '.join(SUFFIXES)})")
-        # One index a way to look: whole paths and bare names, each by every key of `_KEYS`.
-        self._paths: list[Index] = [defaultdict(list) for _ in _KEYS]
-        self._names: list[Index] = [defaultdict(list) for _ in _KEYS]
+        # One index a way to look: whole paths and bare names, each by every key of `KEYS`.
+        self._paths: list[Index] = [defaultdict(list) for _ in KEYS]
+        self._names: list[Index] = [defaultdict(list) for _ in KEYS]
         for file in self.files:
             path = PurePosixPath(file)
-            for key, paths, names in zip(_KEYS, self._paths, self._names, strict=True):
+            for key, paths, names in zip(KEYS, self._paths, self._names, strict=True):
                 paths[key(path)].append(file)
                 names[key(PurePosixPath(path.name))].append(file)
 
@@ -89,7 +101,7 @@ class ImageFolder:
         each as written, then with the extension's case ignored, then, for a name without an
         image extension, with any.
         """
-        path = PurePosixPath(re.sub(r"[\\/]+", "/", name) if "\\" in name else name)
+        path = as_path(name)
         if path.is_absolute():
             root = Path(os.path.abspath(self.root))
             if not Path(path).is_relative_to(root):
@@ -108,9 +120,8 @@ class ImageFolder:
 
 
 def _look_up(indexes: list[Index], path: PurePosixPath) -> list[str]:
-    bare = path.suffix.lower() not in SUFFIXES
-    for key, index in zip(_KEYS, indexes, strict=True):
-        if (bare or key is not _stem) and (files := index.get(key(path))):
+    for key, index in zip(KEYS, indexes, strict=True):
+        if (key is not stem or not has_suffix(path)) and (files := index.get(key(path))):
             return files
     return []
 

@@ -36,7 +36,8 @@ def read_manifest(path: Path | str, split: str | None = None) -> list[Photo]:
 
 def check_there(path: Path, photos: Sequence[Photo]) -> None:
     """Raise `DataError` when not one image of the manifest at `path` is there any more."""
-    if not any(photo.image.exists() for photo in photos):
+    # os.path's `exists` and not Path's: that one raises on a name no file can have, as too long.
+    if not any(os.path.exists(photo.image) for photo in photos):
         raise DataError(
             f"{path}: none of its {len(photos)} images is there (the first: {photos[0].image}); "
             "if the photos were moved, move them back or run `pairlight prepare` again"
@@ -125,8 +126,10 @@ def _lines(path: Path) -> list[str]:
 def _parse(line: str, where: str) -> Json:
     try:
         raw = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        why = getattr(error, "msg", "too deeply nested")
+    except (ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        # A ValueError that is no JSONDecodeError: a number of thousands of digits.
+        why = "too deeply nested" if deep else getattr(error, "msg", "a number of too many digits")
         raise DataError(
             f"{where}: not a JSON object ({why}); `pairlight prepare` writes manifests"
         ) from None

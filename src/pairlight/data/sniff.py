@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pairlight.errors import DataError, require_file
@@ -107,18 +108,14 @@ def read_header(line: str, path: Path) -> Table:
     caption's column is not there.
     """
     for delimiter in sorted(_DELIMITERS, key=line.count, reverse=True):
-        columns = tuple(_column(cell) for cell in line.split(delimiter))
+        columns = tuple(column_name(cell) for cell in line.split(delimiter))
         image = next((columns.index(name) for name in IMAGE_COLUMNS if name in columns), None)
-        captions = tuple(
-            place
-            for place, name in enumerate(columns)
-            if re.sub(r"_?\d+$", "", name) in CAPTION_COLUMNS
-        )
+        captions = tuple(place for place, name in enumerate(columns) if holds_captions(name))
         if image is not None and captions:
             split = next((columns.index(name) for name in SPLIT_COLUMNS if name in columns), None)
             return Table(delimiter, columns, image, captions, split)
     delimiter = max(_DELIMITERS, key=line.count)
-    found = [_column(cell) for cell in line.split(delimiter)]
+    found = [column_name(cell) for cell in line.split(delimiter)]
     if any(cell.endswith(SUFFIXES) for cell in found):
         raise DataError(f"{path}: no header line; make `image,caption` its first line")
     raise DataError(
@@ -134,7 +131,7 @@ def _detect_json(start: str) -> str:
     try:
         json.loads(first)
         one_line_is_whole = True
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # the reader says what is wrong, and where
         one_line_is_whole = False
     if one_line_is_whole and rest.strip():
         return "jsonl"
@@ -145,8 +142,15 @@ def _detect_json(start: str) -> str:
     return "jsonl" if one_line_is_whole or rest.lstrip().startswith("{") else "json"
 
 
-def _column(cell: str) -> str:
+@lru_cache(1000)  # JSON Lines ask for the same few keys on every line
+def column_name(cell: str) -> str:
+    """Return a header's cell, or a JSON key, as columns are compared: `File Name` is file_name."""
     return re.sub(r"[\s-]+", "_", cell.strip().strip('"').strip().lower())
+
+
+def holds_captions(name: str) -> bool:
+    """Whether a column of this name holds captions; it may be numbered, as caption_1 is."""
+    return re.sub(r"_?\d+$", "", name) in CAPTION_COLUMNS
 
 
 def _likely_encoding(data: bytes) -> str:

@@ -155,7 +155,7 @@ def _captions_of(cell: str) -> list[str]:
     if cell.lstrip().startswith("["):
         try:
             texts = json.loads(cell)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, or absurd JSON: thousands of digits
             return [cell]
         if all(isinstance(text, str) for text in texts):
             return texts

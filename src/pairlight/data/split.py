@@ -1,6 +1,6 @@
 """Splits a manifest by image into train, val and test, with near-duplicates on one side."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pairlight.data.duplicates import group_duplicates
+from pairlight.data.listed import find_listed
 from pairlight.data.manifest import read_records, to_record, write_records
 from pairlight.errors import DataError
 from pairlight.threads import untracked
@@ -208,7 +209,7 @@ def official_splits(photos: Sequence[Photo], folder: Path, report: SplitReport) 
     if len(report.missing_lists) == len(SPLITS):
         wanted = ", ".join(names[0] for names in LIST_NAMES.values())
         raise DataError(f"{folder}: no official lists here; looked for {wanted}")
-    known = _places_by_name(photos)
+    known = find_listed(listed, photos)
     splits: list[str | None] = [None] * len(photos)
     for name, split in listed.items():
         if name not in known:
@@ -231,15 +232,6 @@ def _read_list(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read as UTF-8 text: {error}") from None
     return [line.strip() for line in text.split("\n") if line.strip()]
-
-
-def _places_by_name(photos: Sequence[Photo]) -> dict[str, int]:
-    """Return the position of each photo under every name that is its alone."""
-    places: dict[str, set[int]] = defaultdict(set)
-    for place, photo in enumerate(photos):
-        for name in (photo.image.name, photo.image.stem, photo.image_id):
-            places[name].add(place)
-    return {name: found.pop() for name, found in places.items() if len(found) == 1}
 
 
 def _fill(

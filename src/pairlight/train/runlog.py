@@ -21,7 +21,9 @@ def data_hash(photos: Sequence[Photo]) -> str:
     digest = hashlib.sha256()
     for photo in photos:
         line = [photo.image_id, photo.sha256, list(photo.captions), photo.split]
-        digest.update(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        # A caption cut within an emoji ends in half a surrogate pair; to the tokenizer it is a "?".
+        text = json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        digest.update(text + b"\n")
     return digest.hexdigest()
 
 
