@@ -9,7 +9,7 @@ import yaml
 
 from pairlight.cli.main import app, run
 from pairlight.data.manifest import read_manifest, write_manifest
-from pairlight.errors import ConfigError, PairlightError
+from pairlight.errors import ConfigError, DataError, PairlightError
 from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
 from pairlight.output import Output
 from pairlight.train import runs as module
@@ -61,6 +61,27 @@ def test_a_finished_average_is_not_made_again(made, sample_manifest, monkeypatch
     assert "made already" in capsys.readouterr().out
     with pytest.raises(PairlightError, match="--resume continues it"):
         train_runs(sample_manifest, recipe, out, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"seed": 6}, "train.seed is 6, the run had 5"),
+        ({"runs": 3}, "train.runs is 3, the run had 2"),
+        ({"weight_decay": 0.5}, "train.weight_decay is 0.5, the run had 0.05"),
+    ],
+)
+def test_a_finished_average_is_that_of_its_own_recipe(made, sample_manifest, changes, told):
+    out, recipe, _ = made
+    other = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **changes))
+    with pytest.raises(ConfigError, match=told):
+        train_runs(sample_manifest, other, out, resume=True, device="cpu")
+
+
+def test_a_finished_average_is_that_of_its_own_data(made, copy_of_manifest):
+    other = copy_of_manifest(lambda photo: dataclasses.replace(photo, captions=("a dog",)))
+    with pytest.raises(DataError, match="was trained on other data"):
+        train_runs(other, made[1], made[0], resume=True, device="cpu")
 
 
 def test_a_stop_in_the_second_run_costs_no_whole_epoch(
@@ -133,3 +154,5 @@ def test_from_a_checkpoint_and_on_the_command_line(
     assert told["average"]["taken"] in (1, 2) and told["average"]["val"]["rsum"] > 0
     first = json.loads((tmp_path / "two" / "log.jsonl").open().readline())
     assert first["init"] == heads
+    assert run(app, [*argv, "--resume"]) == 0  # `init` leaves stages of the recipe out: the same
+    assert "made already" in capsys.readouterr().out
