@@ -159,7 +159,7 @@ def open_run(
                 f"{paths.last}: is no last checkpoint of a run (no {', '.join(sorted(missing))}); "
                 "choose another --out, or --overwrite"
             )
-        _same_recipe(content["recipe"], recipe)
+        same_recipe(content["recipe"], recipe)
         if content["data_hash"] != data:
             raise DataError(
                 f"{paths.last}: was trained on other data than this manifest; "
@@ -177,7 +177,8 @@ def clear_run(paths: RunPaths, recipe: Recipe) -> None:
     shutil.rmtree(paths.board, ignore_errors=True)
 
 
-def _same_recipe(stored: dict[str, Any], recipe: Recipe) -> None:
+def same_recipe(stored: dict[str, Any], recipe: Recipe) -> None:
+    """Raise `ConfigError` for the first field in which `recipe` is not what a run has stored."""
     now = flat(dataclasses.asdict(recipe))
     before = flat(stored)
     for key in sorted(set(now) | set(before)):
