@@ -42,6 +42,10 @@ class RunPaths:
         """The best checkpoint of one stage."""
         return self.out / "checkpoints" / f"best_{stage.name}_{self.embed_dim}.pth"
 
+    def bests(self) -> list[Path]:
+        """Return the checkpoints of best epochs that are there: best_model, and any stage's."""
+        return sorted(self.best.parent.glob(f"best_*_{self.embed_dim}.pth"))
+
     @property
     def history(self) -> Path:
         """The history of epochs."""
@@ -62,6 +66,11 @@ class RunPaths:
         if self.last.exists() and not overwrite:
             raise PairlightError(
                 f"{self.out}: holds a run already; --resume continues it, --overwrite starts anew"
+            )
+        if (kept := self.bests()) and not overwrite:
+            raise PairlightError(
+                f"{kept[0]}: is in the way, and without {self.last.name} beside it there is no run "
+                "to resume; choose another --out, move it away, or replace it with --overwrite"
             )
 
 
