@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
+import torch
 
 from pairlight.errors import ConfigError, DataError, ModelError, PairlightError
+from pairlight.train.run import RunPaths, clear_run
 from pairlight.train.trainer import train
 
 
@@ -62,6 +65,49 @@ def test_overwrite_starts_anew(tmp_path, tiny_recipe, sample_manifest):
     events = [json.loads(line)["event"] for line in (tmp_path / "log.jsonl").open()]
     assert events.count("start") == 2  # a log is added to, never lost
     assert len(list((tmp_path / "tensorboard" / "16").iterdir())) == 1
+
+
+def test_overwrite_leaves_no_checkpoint_of_a_stage_that_is_no_more(
+    tmp_path, tiny_run, tiny_recipe, sample_manifest
+):
+    shutil.copytree(tiny_run[0] / "checkpoints", tmp_path / "checkpoints")
+    mine = tmp_path / "checkpoints" / "mine_16.pth"
+    mine.write_bytes(b"mine")
+    heads = dataclasses.replace(tiny_recipe, stages=tiny_recipe.stages[:1])
+    run(sample_manifest, heads, tmp_path, overwrite=True)
+    found = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert found == ["best_heads_16.pth", "best_model_16.pth", "last_16.pth", "mine_16.pth"]
+    assert mine.read_bytes() == b"mine"
+
+
+def several(tmp_path, tiny_run, number):
+    """Lay the files of a run that asked for `number` runs, and of two in folders below."""
+    for folder in (tmp_path, tmp_path / "run2", tmp_path / "run3"):
+        shutil.copytree(tiny_run[0], folder, dirs_exist_ok=True)
+    last = RunPaths(tmp_path, 16).last
+    content = torch.load(last, weights_only=True)
+    content["recipe"]["train"]["runs"] = number
+    torch.save(content, last)
+
+
+def test_clearing_several_runs_removes_what_is_theirs_alone(tmp_path, tiny_run):
+    several(tmp_path, tiny_run, 3)
+    (tmp_path / "run2" / "checkpoints" / "notes.txt").write_text("mine")
+    (tmp_path / "run3" / "log.jsonl").unlink()
+    clear_run(RunPaths(tmp_path, 16))
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"log.jsonl", "run2/log.jsonl", "run2/checkpoints/notes.txt"}
+    assert not (tmp_path / "run3").exists()
+
+
+def test_a_run_of_its_own_in_a_folder_run3_stays(tmp_path, tiny_run):
+    several(tmp_path, tiny_run, 2)
+    before = RunPaths(tmp_path / "run3", 16).last.read_bytes()
+    clear_run(RunPaths(tmp_path, 16))
+    assert not RunPaths(tmp_path / "run2", 16).last.exists()
+    assert RunPaths(tmp_path / "run3", 16).last.read_bytes() == before
+    clear_run(RunPaths(tmp_path, 16))  # nothing is left that could say how many runs there were
+    assert RunPaths(tmp_path / "run3", 16).last.read_bytes() == before
 
 
 @pytest.mark.parametrize("mistake", ["device", "weights"])

@@ -1,5 +1,6 @@
 """Holds one run's files and where it stands: what to start, what to resume, what to refuse."""
 
+import contextlib
 import dataclasses
 import shutil
 from dataclasses import dataclass
@@ -179,11 +180,31 @@ def open_run(
     return None
 
 
-def clear_run(paths: RunPaths, recipe: Recipe) -> None:
-    """Remove an earlier run of the same embed_dim; log.jsonl stays and is added to."""
-    for path in (paths.best, paths.last, paths.history, *map(paths.best_of, recipe.stages)):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(paths.board, ignore_errors=True)
+def clear_run(paths: RunPaths) -> None:
+    """Remove an earlier run of the same embed_dim; log.jsonl stays and is added to.
+
+    If that run was the first of several (`train.runs`), the others are removed too.
+    """
+    # Asked of the run itself: a folder named run2 may also be another run, which is not ours.
+    others = [paths.out / f"run{number}" for number in range(2, _runs_of(paths) + 1)]
+    for each in (paths, *(RunPaths(folder, paths.embed_dim) for folder in others)):
+        for path in (*each.bests(), each.last, each.history):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(each.board, ignore_errors=True)
+    for folder in others:
+        for each in (folder / "checkpoints", folder / "tensorboard", folder):
+            with contextlib.suppress(OSError):  # not there, or something else is in it
+                each.rmdir()
+
+
+def _runs_of(paths: RunPaths) -> int:
+    """Return how many runs the recipe of what lies at `paths` asked for; 1 where that is lost."""
+    for path in (paths.last, paths.best):
+        try:
+            return int(read_checkpoint(path)["recipe"]["train"]["runs"])
+        except (ModelError, KeyError, TypeError, ValueError):
+            continue
+    return 1
 
 
 def same_recipe(stored: dict[str, Any], recipe: Recipe) -> None:

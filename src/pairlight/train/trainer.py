@@ -281,7 +281,7 @@ def train(
     device = pick_device(device)
     model = starting_model(recipe, init, output)
     if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
-        clear_run(paths, recipe)
+        clear_run(paths)
     log = RunLog(out, paths.board)
     train, val, kept = chosen["train"], chosen["val"], cache or paths.cache
     trainer = Trainer(recipe, paths, train, val, data, device, output, log, model, kept)
