@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,15 +208,38 @@ def test_lost_photos_are_counted_and_the_run_goes_on(
     assert len(result.history) == 4
 
 
+def broken(images, texts, owner, scale):
+    return (images.sum() + texts.sum()) * math.nan
+
+
 def test_a_loss_that_is_not_finite_stops_with_advice(
     tmp_path, tiny_recipe, sample_manifest, monkeypatch
 ):
-    def broken(images, texts, owner, scale):
-        return (images.sum() + texts.sum()) * math.nan
-
     monkeypatch.setitem(losses.LOSSES, "info_nce", broken)
-    with pytest.raises(PairlightError, match="the loss is nan; lower the stage's learning rates"):
+    advice = "the loss is nan; lower the stage's learning rates and start anew, with --overwrite"
+    with pytest.raises(PairlightError, match=advice):
         run(sample_manifest, tiny_recipe, tmp_path)
+
+
+def test_the_advice_to_set_out_from_the_best_epoch_can_be_followed(
+    tmp_path, tiny_recipe, sample_manifest, monkeypatch
+):
+    whole_epoch = Trainer._run_epoch
+
+    def breaking(self, state, inputs):
+        if not state.stage.frozen:
+            monkeypatch.setitem(losses.LOSSES, "info_nce", broken)
+        whole_epoch(self, state, inputs)
+
+    monkeypatch.setattr(Trainer, "_run_epoch", breaking)
+    with pytest.raises(PairlightError, match="--init .* and another --out") as told:
+        run(sample_manifest, tiny_recipe, tmp_path / "a")
+    monkeypatch.undo()
+    named = Path(str(told.value).partition("--init ")[2].removesuffix(" and another --out"))
+    tuning = dataclasses.replace(tiny_recipe.stages[1], lr=1e-4, epochs=1)
+    gentler = dataclasses.replace(tiny_recipe, stages=(tiny_recipe.stages[0], tuning))
+    result = run(sample_manifest, gentler, tmp_path / "b", init=named)
+    assert [entry["stage"] for entry in result.history] == ["finetune"]
 
 
 def test_chunks_change_nothing(tiny_recipe, sample_manifest):

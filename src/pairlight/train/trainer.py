@@ -133,9 +133,8 @@ class Trainer:
             stage=stage,
             optimizer=make_optimizer(groups, stage, self.recipe.train),
             precision=precision,
-            scaler=None,
             objective=Objective(self.recipe.train, self.meaning, self.teachers),
-            average=None,
+            best=self.paths.best,
             steps_per_epoch=len(epoch_batches(available, stage.batch_size, 0, 0)),
             caching=caching_wanted(self.model, self.recipe, stage, precision, self.output),
         )
