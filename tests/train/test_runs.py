@@ -8,11 +8,13 @@ import torch
 import yaml
 
 from pairlight.cli.main import app, run
+from pairlight.config import MAX_SEED
 from pairlight.data.manifest import read_manifest, write_manifest
 from pairlight.errors import ConfigError, DataError, PairlightError
 from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
 from pairlight.output import Output
 from pairlight.train import runs as module
+from pairlight.train.run import TrainResult
 from pairlight.train.runs import train_runs
 
 
@@ -105,6 +107,20 @@ def test_a_stop_in_the_second_run_costs_no_whole_epoch(
     result = train_runs(sample_manifest, recipe, tmp_path, resume=True, device="cpu")
     want, found = (read_checkpoint(each.best)["state_dict"] for each in (made[2], result))
     assert all(torch.equal(want[name], found[name]) for name in want)
+
+
+def test_after_the_last_seed_comes_the_first(tmp_path, tiny_recipe, sample_manifest, monkeypatch):
+    seeds = []
+
+    def noted(manifest, recipe, out, *args):
+        seeds.append(recipe.train.seed)
+        return TrainResult(out, out, [])
+
+    monkeypatch.setattr(module, "train", noted)
+    monkeypatch.setattr(module, "_average", lambda *args: {})
+    recipe = with_runs(tiny_recipe, 3, seed=MAX_SEED - 1)
+    train_runs(sample_manifest, recipe, tmp_path, device="cpu")
+    assert seeds == [MAX_SEED - 1, MAX_SEED, 0]
 
 
 def test_another_run_in_the_way_is_found_before_the_first_begins(

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pairlight.config import Recipe
+from pairlight.config import MAX_SEED, Recipe
 from pairlight.errors import ConfigError
 from pairlight.models.checkpoint import read_checkpoint
 from pairlight.output import Output
@@ -59,7 +59,7 @@ def train_runs(
         return TrainResult(paths[0].best, paths[0].last, history, made)
     kept, heads, found = cache or paths[0].cache, init, []
     for n, folder in enumerate(folders):
-        seed = recipe.train.seed + n
+        seed = (recipe.train.seed + n) % (MAX_SEED + 1)  # after the last seed comes the first
         output.say(f"run {n + 1} of {number}, seed {seed}: {folder}")
         seeded = _with(recipe, seed=seed)
         options = (resume, overwrite, output, device, kept)
