@@ -3,8 +3,11 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
+from sklearn.cluster import MiniBatchKMeans
 
 from pairlight.config import AugmentConfig, ModelConfig, Recipe, StageConfig, TrainConfig
 from pairlight.errors import ConfigError
@@ -70,7 +73,14 @@ def test_describe_shows_values_and_help():
         ("stages.1.image_lr=0", "image_blocks and image_lr go together"),
         ("stages.².epochs=1", "is not one of 0..1"),
         ("train.seed=[1", "is no YAML value"),
-        ("train.seed=-1", "seed must not be negative"),
+        ("train.seed=-1", "train.seed must be from 0 to 4294967295, got -1"),
+        ("train.seed=4294967296", "train.seed must be from 0 to 4294967295, got 4294967296"),
+        ("augment.seed=4294967296", "augment.seed must be from 0 to 4294967295"),
+        ("stages.0.lr=1e38", "stage heads: lr must be from 0 to 1000000, got 1e.38"),
+        ("stages.1.image_lr=1e38", "image_lr must be from 0 to 1000000"),
+        ("stages.1.text_lr=1e38", "text_lr must be from 0 to 1000000"),
+        ("train.scale_rate=1e38", "scale_rate must be from 0 to 1000000"),
+        ("model.max_logit_scale=1e308", "max_logit_scale must be from 1 to 1000000, got 1e.308"),
         ("train.weight_decay=-1", "weight_decay must not be negative"),
         ("stages.0.epochs=0", "epochs must be positive"),
         ("model.embed_dim=0", "embed_dim must be positive"),
@@ -111,6 +121,14 @@ def test_a_recipe_of_ones_own(tmp_path):
 def test_numbers_without_end_are_refused(value):
     with pytest.raises(ConfigError, match="head_ridge: expected a finite number"):
         load_recipe("small", [f"train.head_ridge={value}"])
+
+
+def test_the_largest_seed_is_one_for_all_that_draw():
+    seed = load_recipe("small", ["train.seed=4294967295"]).train.seed
+    np.random.default_rng([seed, 1, 2])
+    torch.manual_seed(seed)
+    points = np.random.default_rng(seed).normal(size=(8, 2))
+    assert len(MiniBatchKMeans(2, random_state=seed, n_init=1).fit(points).cluster_centers_) == 2
 
 
 def test_shown_values_can_be_set():

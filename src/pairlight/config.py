@@ -7,12 +7,20 @@ from pairlight.errors import ConfigError
 
 # Pixels: past it a batch of 32 photos needs more memory than a laptop has.
 MAX_SIDE = 1024
+# What scikit-learn's k-means takes; numpy and torch take more.
+MAX_SEED = 2**32 - 1
+# Of rates and scales: 1 is too high a rate already, this keeps what follows from it in float32.
+MAX_FACTOR = 1_000_000
 
 
 def check(ok: bool, message: str) -> None:
     """Raise `ConfigError` with `message` unless `ok`."""
     if not ok:
         raise ConfigError(message)
+
+
+def _check_in(key: str, value: float, low: int, high: int) -> None:
+    check(low <= value <= high, f"{key} must be from {low} to {high}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class ModelConfig:
         check(self.max_tokens >= 3, f"model.max_tokens must be at least 3, got {self.max_tokens}")
         check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), got {self.dropout}")
         check(self.init_temperature > 0, "model.init_temperature must be positive")
-        check(self.max_logit_scale >= 1, "model.max_logit_scale must be at least 1")
+        _check_in("model.max_logit_scale", self.max_logit_scale, 1, MAX_FACTOR)
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class AugmentConfig:
             self.image_size is None or 32 <= self.image_size <= MAX_SIDE,
             f"augment.image_size must be null or from 32 to {MAX_SIDE}, got {self.image_size}",
         )
-        check(self.seed >= 0, "augment.seed must not be negative")
+        _check_in("augment.seed", self.seed, 0, MAX_SEED)
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,8 @@ class StageConfig:
         for name in ("image_blocks", "text_layers", "image_lr", "text_lr", "views"):
             check(getattr(self, name) >= 0, f"stage {self.name}: {name} must not be negative")
         check(self.lr > 0, f"stage {self.name}: lr must be positive")
+        for name in ("lr", "image_lr", "text_lr"):
+            _check_in(f"stage {self.name}: {name}", getattr(self, name), 0, MAX_FACTOR)
         for part, rate in (("image_blocks", "image_lr"), ("text_layers", "text_lr")):
             check(
                 (getattr(self, part) > 0) == (getattr(self, rate) > 0),
@@ -207,7 +217,7 @@ class TrainConfig:
     """Threads that load and augment images beside training."""
 
     def __post_init__(self) -> None:
-        check(self.seed >= 0, "train.seed must not be negative")
+        _check_in("train.seed", self.seed, 0, MAX_SEED)
         check(1 <= self.runs <= 100, f"train.runs must be in [1, 100], got {self.runs}")
         check(
             self.head_init in ("random", "cca"),
@@ -216,8 +226,9 @@ class TrainConfig:
         check(self.head_ridge > 0, "train.head_ridge must be positive")
         check(self.weight_decay >= 0, "train.weight_decay must not be negative")
         check(self.grad_clip > 0, "train.grad_clip must be positive")
-        for name in ("hard_negatives", "hard_negatives_after", "caption_pairs", "scale_rate"):
+        for name in ("hard_negatives", "hard_negatives_after", "caption_pairs"):
             check(getattr(self, name) >= 0, f"train.{name} must not be negative")
+        _check_in("train.scale_rate", self.scale_rate, 0, MAX_FACTOR)
         check(0 <= self.soft_targets <= 1, "train.soft_targets must be in [0, 1]")
         check(0 <= self.distillation <= 1, "train.distillation must be in [0, 1]")
         check(

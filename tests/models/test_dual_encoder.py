@@ -32,6 +32,16 @@ def test_embeddings_are_of_unit_length(tiny_recipe, embed_dim, projection):
         torch.testing.assert_close(rows.norm(dim=1), torch.ones(2))
 
 
+def test_captions_longer_than_the_text_encoder_reads(tiny_recipe):
+    longest = dataclasses.replace(tiny_recipe.model, max_tokens=512)
+    model = DualEncoder.build(longest)
+    tokens, mask = model.tokenizer.pad([each.ids for each in model.tokenizer(["dog " * 600])])
+    assert tokens.shape == (1, 512) and model.text_features(tokens, mask).shape == (1, 32)
+    longer = dataclasses.replace(longest, max_tokens=513)
+    with pytest.raises(ConfigError, match="max_tokens is 513; .* reads at most 512 tokens"):
+        DualEncoder.build(longer)
+
+
 def test_the_scale_is_clamped(model):
     with torch.no_grad():
         model.log_scale.fill_(50)

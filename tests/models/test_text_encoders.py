@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from transformers import T5Config
+from transformers import AutoModel, BertConfig, RobertaConfig, T5Config
 
 from pairlight.errors import ConfigError, ModelError
-from pairlight.models.text_encoders import build_text_encoder, rebuild_text_encoder
+from pairlight.models.text_encoders import TextEncoder, build_text_encoder, rebuild_text_encoder
 from pairlight.models.tokenizer import Tokenizer
 
 
@@ -52,6 +52,19 @@ def test_rebuilt_without_its_files(tiny_bert):
     twin.load_state_dict(encoder.state_dict())
     texts = ["a dog", "two men"]
     np.testing.assert_array_equal(sentence(encoder, texts), sentence(twin, texts))
+
+
+@pytest.mark.parametrize("config", [BertConfig, RobertaConfig])
+def test_positions_are_all_there_are(config):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    sizes |= {"intermediate_size": 8, "max_position_embeddings": 12, "vocab_size": 20}
+    encoder = TextEncoder(AutoModel.from_config(config(**sizes)), "")
+    assert encoder.positions == (12 if config is BertConfig else 10)
+    tokens = torch.full((1, encoder.positions), 5)
+    encoder(tokens, tokens.bool())
+    with pytest.raises((IndexError, RuntimeError)):
+        more = torch.full((1, encoder.positions + 1), 5)
+        encoder(more, more.bool())
 
 
 def test_names_that_cannot_be_one():

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pairlight.errors import DataError, PairlightError
+from pairlight.errors import ConfigError, DataError, PairlightError
 from pairlight.models.checkpoint import read_checkpoint
 from pairlight.output import Output
 from pairlight.recipes import load_recipe
@@ -74,6 +74,45 @@ def test_a_whole_flight_leaves_a_run_and_its_reasons(
         autopilot(sample_manifest, tiny_recipe, tmp_path, device="cpu")
     again = autopilot(sample_manifest, tiny_recipe, tmp_path, resume=True, device="cpu")
     assert again.history == result.history
+    for part, changes in (("model", {"embed_dim": 24}), ("train", {"seed": 5})):
+        own = dataclasses.replace(getattr(tiny_recipe, part), **changes)
+        other = dataclasses.replace(tiny_recipe, **{part: own})
+        with pytest.raises(ConfigError, match=f"--resume: {part}.{next(iter(changes))} is"):
+            autopilot(sample_manifest, other, tmp_path, resume=True, device="cpu")
+
+
+class _Reached(Exception):
+    pass
+
+
+def test_a_file_from_before_the_base_was_kept_goes_on(
+    tmp_path, tiny_recipe, sample_manifest, monkeypatch
+):
+    def trained(manifest, recipe, *args):
+        assert recipe == tiny_recipe
+        raise _Reached
+
+    monkeypatch.setattr(module, "train_runs", trained)
+    facts = {"reasons": [], "probe": {}, "recipe": dataclasses.asdict(tiny_recipe)}
+    (tmp_path / "autopilot.json").write_text(json.dumps(facts))
+    other = dataclasses.replace(tiny_recipe, name="other")
+    with pytest.raises(_Reached):
+        autopilot(sample_manifest, other, tmp_path, resume=True, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('{"recipe": {"na', "", "[]", "{}", "3", "\udcff", '{"recipe": {}}', '{"recipe": []}'),
+        *('{"recipe": {"nam": "x"}}', '{"recipe": {"name": "x"}, "base": []}'),
+    ],
+)
+def test_a_damaged_choice_is_told_with_the_way_out(tmp_path, tiny_recipe, sample_manifest, text):
+    path = tmp_path / "autopilot.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError, match=r"autopilot\.json: cannot be resumed.*--overwrite") as told:
+        autopilot(sample_manifest, tiny_recipe, tmp_path, resume=True, device="cpu")
+    assert "\n" not in str(told.value)
 
 
 def test_too_few_to_judge_by_is_said(tmp_path, tiny_recipe, sample_manifest):

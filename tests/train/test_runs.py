@@ -8,11 +8,13 @@ import torch
 import yaml
 
 from pairlight.cli.main import app, run
+from pairlight.config import MAX_SEED
 from pairlight.data.manifest import read_manifest, write_manifest
-from pairlight.errors import ConfigError, PairlightError
+from pairlight.errors import ConfigError, DataError, PairlightError
 from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
 from pairlight.output import Output
 from pairlight.train import runs as module
+from pairlight.train.run import TrainResult
 from pairlight.train.runs import train_runs
 
 
@@ -63,6 +65,27 @@ def test_a_finished_average_is_not_made_again(made, sample_manifest, monkeypatch
         train_runs(sample_manifest, recipe, out, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"seed": 6}, "train.seed is 6, the run had 5"),
+        ({"runs": 3}, "train.runs is 3, the run had 2"),
+        ({"weight_decay": 0.5}, "train.weight_decay is 0.5, the run had 0.05"),
+    ],
+)
+def test_a_finished_average_is_that_of_its_own_recipe(made, sample_manifest, changes, told):
+    out, recipe, _ = made
+    other = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **changes))
+    with pytest.raises(ConfigError, match=told):
+        train_runs(sample_manifest, other, out, resume=True, device="cpu")
+
+
+def test_a_finished_average_is_that_of_its_own_data(made, copy_of_manifest):
+    other = copy_of_manifest(lambda photo: dataclasses.replace(photo, captions=("a dog",)))
+    with pytest.raises(DataError, match="was trained on other data"):
+        train_runs(other, made[1], made[0], resume=True, device="cpu")
+
+
 def test_a_stop_in_the_second_run_costs_no_whole_epoch(
     tmp_path, made, sample_manifest, monkeypatch
 ):
@@ -84,6 +107,20 @@ def test_a_stop_in_the_second_run_costs_no_whole_epoch(
     result = train_runs(sample_manifest, recipe, tmp_path, resume=True, device="cpu")
     want, found = (read_checkpoint(each.best)["state_dict"] for each in (made[2], result))
     assert all(torch.equal(want[name], found[name]) for name in want)
+
+
+def test_after_the_last_seed_comes_the_first(tmp_path, tiny_recipe, sample_manifest, monkeypatch):
+    seeds = []
+
+    def noted(manifest, recipe, out, *args):
+        seeds.append(recipe.train.seed)
+        return TrainResult(out, out, [])
+
+    monkeypatch.setattr(module, "train", noted)
+    monkeypatch.setattr(module, "_average", lambda *args: {})
+    recipe = with_runs(tiny_recipe, 3, seed=MAX_SEED - 1)
+    train_runs(sample_manifest, recipe, tmp_path, device="cpu")
+    assert seeds == [MAX_SEED - 1, MAX_SEED, 0]
 
 
 def test_another_run_in_the_way_is_found_before_the_first_begins(
@@ -133,3 +170,5 @@ def test_from_a_checkpoint_and_on_the_command_line(
     assert told["average"]["taken"] in (1, 2) and told["average"]["val"]["rsum"] > 0
     first = json.loads((tmp_path / "two" / "log.jsonl").open().readline())
     assert first["init"] == heads
+    assert run(app, [*argv, "--resume"]) == 0  # `init` leaves stages of the recipe out: the same
+    assert "made already" in capsys.readouterr().out

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pairlight.data.manifest import read_manifest
-from pairlight.errors import ConfigError, ModelError
+from pairlight.errors import ConfigError, ModelError, PairlightError
 from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
 from pairlight.output import Output
 from pairlight.train import soup
@@ -94,6 +94,16 @@ def test_a_soup_for_larger_photos_is_judged_on_them(tmp_path, runs, sample_manif
     assert again["rsum"] == content["val"]["rsum"] == large.val["rsum"]
     alone = greedy_soup(paths[:1], sample_manifest, tmp_path / "a.pth", device="cpu", image_size=96)
     assert alone.val["rsum"] == large.alone[str(paths[0])]
+
+
+def test_a_place_that_cannot_be_written_to_is_found_before_the_scoring(
+    tmp_path, runs, sample_manifest, monkeypatch
+):
+    monkeypatch.setattr(soup, "validate", None)
+    (tmp_path / "file").touch()
+    paths = [run.best for run in runs]
+    with pytest.raises(PairlightError, match="cannot make this folder"):
+        greedy_soup(paths, sample_manifest, tmp_path / "file" / "soup.pth", device="cpu")
 
 
 def test_refusals(tmp_path, tiny_recipe, runs, sample_manifest):

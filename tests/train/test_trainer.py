@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pairlight import losses
 from pairlight.config import AugmentConfig, StageConfig
 from pairlight.data.manifest import read_manifest
 from pairlight.embed import embed_photos, load_model
-from pairlight.errors import ConfigError, DataError, ModelError, PairlightError
+from pairlight.errors import DataError, PairlightError
 from pairlight.metrics.retrieval import ranks, summary
 from pairlight.models.checkpoint import read_checkpoint
 from pairlight.output import Output
@@ -124,64 +125,6 @@ def test_seeds_decide(tmp_path, tiny_run, tiny_recipe, sample_manifest):
     assert other.history[0]["loss"] != again.history[0]["loss"]
 
 
-def test_a_run_is_not_written_over_unasked(tiny_run, tiny_recipe, sample_manifest):
-    out, _ = tiny_run
-    before = (out / "checkpoints" / "last_16.pth").read_bytes()
-    with pytest.raises(PairlightError, match="--resume continues it, --overwrite starts anew"):
-        run(sample_manifest, tiny_recipe, out)
-    changed = dataclasses.replace(tiny_recipe, train=dataclasses.replace(tiny_recipe.train, seed=5))
-    with pytest.raises(ConfigError, match="train.seed is 5, the run had 0"):
-        run(sample_manifest, changed, out, resume=True)
-    assert (out / "checkpoints" / "last_16.pth").read_bytes() == before
-
-
-def test_other_data_is_not_resumed(tiny_run, tiny_recipe, copy_of_manifest):
-    out, _ = tiny_run
-    other = copy_of_manifest(lambda photo: dataclasses.replace(photo, captions=("a dog",)))
-    with pytest.raises(DataError, match="was trained on other data"):
-        run(other, tiny_recipe, out, resume=True)
-
-
-def test_overwrite_starts_anew(tmp_path, tiny_recipe, sample_manifest):
-    heads = dataclasses.replace(tiny_recipe, stages=tiny_recipe.stages[:1])
-    first = run(sample_manifest, heads, tmp_path)
-    second = run(sample_manifest, heads, tmp_path, overwrite=True)
-    assert [e["loss"] for e in first.history] == [e["loss"] for e in second.history]
-    events = [json.loads(line)["event"] for line in (tmp_path / "log.jsonl").open()]
-    assert events.count("start") == 2  # a log is added to, never lost
-    assert len(list((tmp_path / "tensorboard" / "16").iterdir())) == 1
-
-
-@pytest.mark.parametrize("mistake", ["device", "weights"])
-def test_overwrite_harms_nothing_when_the_new_run_cannot_start(
-    tmp_path, tiny_recipe, sample_manifest, mistake
-):
-    heads = dataclasses.replace(tiny_recipe, stages=tiny_recipe.stages[:1])
-    run(sample_manifest, heads, tmp_path)
-    before = sorted(path.name for path in tmp_path.rglob("*"))
-    bad_model = dataclasses.replace(heads.model, image_weights="/no/such.pth")
-    wrong = dataclasses.replace(heads, model=bad_model) if mistake == "weights" else heads
-    device = "cuda:99" if mistake == "device" else "cpu"
-    with pytest.raises(ModelError):
-        train(sample_manifest, wrong, tmp_path, overwrite=True, device=device)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == before
-
-
-def test_an_out_that_cannot_be_one(tmp_path, tiny_recipe, sample_manifest):
-    (tmp_path / "file").touch()
-    with pytest.raises(PairlightError, match="cannot make this folder"):
-        run(sample_manifest, tiny_recipe, tmp_path / "file")
-
-
-def test_a_best_checkpoint_is_not_resumed_as_a_last_one(
-    tmp_path, tiny_run, tiny_recipe, sample_manifest
-):
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last_16.pth").write_bytes(tiny_run[1].best.read_bytes())
-    with pytest.raises(ModelError, match="is no last checkpoint of a run"):
-        run(sample_manifest, tiny_recipe, tmp_path, resume=True)
-
-
 def test_a_history_that_fell_behind_is_made_whole(tmp_path, tiny_recipe, sample_manifest):
     heads = dataclasses.replace(tiny_recipe, stages=tiny_recipe.stages[:1])
     done = run(sample_manifest, heads, tmp_path)
@@ -265,15 +208,38 @@ def test_lost_photos_are_counted_and_the_run_goes_on(
     assert len(result.history) == 4
 
 
+def broken(images, texts, owner, scale):
+    return (images.sum() + texts.sum()) * math.nan
+
+
 def test_a_loss_that_is_not_finite_stops_with_advice(
     tmp_path, tiny_recipe, sample_manifest, monkeypatch
 ):
-    def broken(images, texts, owner, scale):
-        return (images.sum() + texts.sum()) * math.nan
-
     monkeypatch.setitem(losses.LOSSES, "info_nce", broken)
-    with pytest.raises(PairlightError, match="the loss is nan; lower the stage's learning rates"):
+    advice = "the loss is nan; lower the stage's learning rates and start anew, with --overwrite"
+    with pytest.raises(PairlightError, match=advice):
         run(sample_manifest, tiny_recipe, tmp_path)
+
+
+def test_the_advice_to_set_out_from_the_best_epoch_can_be_followed(
+    tmp_path, tiny_recipe, sample_manifest, monkeypatch
+):
+    whole_epoch = Trainer._run_epoch
+
+    def breaking(self, state, inputs):
+        if not state.stage.frozen:
+            monkeypatch.setitem(losses.LOSSES, "info_nce", broken)
+        whole_epoch(self, state, inputs)
+
+    monkeypatch.setattr(Trainer, "_run_epoch", breaking)
+    with pytest.raises(PairlightError, match="--init .* and another --out") as told:
+        run(sample_manifest, tiny_recipe, tmp_path / "a")
+    monkeypatch.undo()
+    named = Path(str(told.value).partition("--init ")[2].removesuffix(" and another --out"))
+    tuning = dataclasses.replace(tiny_recipe.stages[1], lr=1e-4, epochs=1)
+    gentler = dataclasses.replace(tiny_recipe, stages=(tiny_recipe.stages[0], tuning))
+    result = run(sample_manifest, gentler, tmp_path / "b", init=named)
+    assert [entry["stage"] for entry in result.history] == ["finetune"]
 
 
 def test_chunks_change_nothing(tiny_recipe, sample_manifest):

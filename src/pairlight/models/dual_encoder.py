@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pairlight.config import ModelConfig
-from pairlight.errors import choose
+from pairlight.errors import ConfigError, choose
 from pairlight.hubs import ROOM
 from pairlight.models.hubs import HubCorrection
 from pairlight.models.image_encoders import ImageEncoder, build_image_encoder
@@ -62,11 +62,20 @@ class DualEncoder(nn.Module):
 
     @classmethod
     def build(cls, config: ModelConfig) -> "DualEncoder":
-        """Return the configured model with pretrained (or random) encoders and new heads."""
+        """Return the configured model with pretrained (or random) encoders and new heads.
+
+        Raises `ConfigError` for captions longer than the text encoder can read.
+        """
         image = build_image_encoder(
             config.image_encoder, config.image_size, config.pretrained, config.image_weights
         )
-        return cls(config, image, build_text_encoder(config.text_encoder, config.pretrained))
+        text = build_text_encoder(config.text_encoder, config.pretrained)
+        if text.positions is not None and config.max_tokens > text.positions:
+            raise ConfigError(
+                f"model.max_tokens is {config.max_tokens}; text encoder {config.text_encoder!r} "
+                f"reads at most {text.positions} tokens"
+            )
+        return cls(config, image, text)
 
     @property
     def logit_scale(self) -> torch.Tensor:

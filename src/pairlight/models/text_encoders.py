@@ -38,6 +38,17 @@ class TextEncoder(nn.Module):
         return self.bert.config.to_dict()  # type: ignore[union-attr, operator]
 
     @property
+    def positions(self) -> int | None:
+        """How many tokens a text may have; None where nothing limits it."""
+        count = getattr(self.bert.config, "max_position_embeddings", None)
+        table = getattr(getattr(self.bert, "embeddings", None), "position_embeddings", None)
+        if not isinstance(count, int) or count < 1:
+            return None
+        # RoBERTa counts positions from behind the one of padding.
+        padding = getattr(table, "padding_idx", None)
+        return count if padding is None else count - padding - 1
+
+    @property
     def layers(self) -> nn.ModuleList:
         """The transformer layers in order, for staged unfreezing."""
         lists = [m for m in self.bert.modules() if isinstance(m, nn.ModuleList)]

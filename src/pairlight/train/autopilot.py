@@ -10,11 +10,11 @@ from typing import Any
 
 from pairlight.config import Recipe, StageConfig
 from pairlight.data.manifest import read_manifest
-from pairlight.errors import DataError
+from pairlight.errors import ConfigError, DataError
 from pairlight.files import make_folder, write_text_atomic
 from pairlight.output import Output
 from pairlight.recipes import from_dict
-from pairlight.train.run import ENOUGH_TO_JUDGE, RunPaths, TrainResult, entries_of
+from pairlight.train.run import ENOUGH_TO_JUDGE, RunPaths, TrainResult, entries_of, same_recipe
 from pairlight.train.runs import train_runs
 from pairlight.train.trainer import train
 
@@ -45,22 +45,21 @@ def autopilot(
 
     `base` gives the model, the augmentation and the learning rates. The choice is written to
     OUT/autopilot.json; `resume` goes on with it. Raises `DataError` without enough held-out photos
-    to judge by.
+    to judge by and for a damaged autopilot.json, `ConfigError` for resuming with another `base`.
     """
     output = output or Output(quiet=True)
     paths = RunPaths(out, base.model.embed_dim)
     kept = cache or paths.cache
     path = out / "autopilot.json"
     if resume and path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        recipe: Recipe = from_dict(Recipe, stored["recipe"], where=str(path))
+        recipe = _chosen_before(path, base)
     else:
         paths.refuse_unless(overwrite)
         make_folder(out)
         choice = choose(manifest, base, out / "probe", output, device, kept)
         recipe = choice.recipe
         facts = {"reasons": choice.reasons, "probe": choice.probe}
-        facts["recipe"] = dataclasses.asdict(recipe)
+        facts |= {"base": dataclasses.asdict(base), "recipe": dataclasses.asdict(recipe)}
         write_text_atomic(path, [json.dumps(facts, indent=1, ensure_ascii=False) + "\n"])
         for reason in choice.reasons:
             output.say(f"autopilot: {reason}")
@@ -68,6 +67,25 @@ def autopilot(
     if cache is None:
         shutil.rmtree(kept, ignore_errors=True)
     return result
+
+
+def _chosen_before(path: Path, base: Recipe) -> Recipe:
+    """Return the recipe that was chosen for `base`; refuses a file that says otherwise."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        # An empty mapping would be a recipe too: that of the defaults.
+        for key in ("recipe", *({"base"} & set(stored))):
+            if not isinstance(stored[key], dict) or not stored[key]:
+                raise ValueError(f"{key} holds no fields")
+        recipe: Recipe = from_dict(Recipe, stored["recipe"], where="recipe")
+    except (OSError, ValueError, TypeError, KeyError, ConfigError) as error:
+        raise DataError(
+            f"{path}: cannot be resumed, it is damaged ({error}); begin anew with --overwrite "
+            "instead of --resume, or choose another --out"
+        ) from None
+    if "base" in stored:  # older files lack it
+        same_recipe(stored["base"], base)
+    return recipe
 
 
 def choose(

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,10 +48,11 @@ class StageState:
     stage: StageConfig
     optimizer: torch.optim.Optimizer
     precision: Precision
-    scaler: Any
     objective: Objective
-    average: WeightAverage | None
     steps_per_epoch: int
+    scaler: Any = None
+    average: WeightAverage | None = None
+    best: Path | None = None
     caching: bool = False
     epoch_in_stage: int = 0
     rates: dict[str, float] = field(default_factory=dict)
@@ -161,7 +163,7 @@ def run_epoch(
         if not math.isfinite(value):
             raise PairlightError(
                 f"stage {state.stage.name}, step {step + 1}: the loss is {value}; lower the "
-                "stage's learning rates and --resume from the last checkpoint"
+                f"stage's learning rates {_way_out(state)}"
             )
         norm = _update(state, loss, parameters)
         if state.average is not None:
@@ -180,6 +182,15 @@ def run_epoch(
         "seconds": seconds,
         "images_per_second": images_seen / seconds,
     }
+
+
+def _way_out(state: StageState) -> str:
+    """Return how to go on with other rates: --resume refuses them, as it does any other recipe."""
+    # --init passes over a stage of heads alone, and the autopilot does not take it.
+    takes_init = not state.stage.frozen and state.recipe.name != "auto"
+    if takes_init and state.best is not None and state.best.exists():
+        return f"and set out from the best epoch so far: --init {state.best} and another --out"
+    return "and start anew, with --overwrite or another --out"
 
 
 def _factor(state: StageState, step: int) -> float:

@@ -1,5 +1,6 @@
 """Holds one run's files and where it stands: what to start, what to resume, what to refuse."""
 
+import contextlib
 import dataclasses
 import shutil
 from dataclasses import dataclass
@@ -42,6 +43,10 @@ class RunPaths:
         """The best checkpoint of one stage."""
         return self.out / "checkpoints" / f"best_{stage.name}_{self.embed_dim}.pth"
 
+    def bests(self) -> list[Path]:
+        """Return the checkpoints of best epochs that are there: best_model, and any stage's."""
+        return sorted(self.best.parent.glob(f"best_*_{self.embed_dim}.pth"))
+
     @property
     def history(self) -> Path:
         """The history of epochs."""
@@ -62,6 +67,11 @@ class RunPaths:
         if self.last.exists() and not overwrite:
             raise PairlightError(
                 f"{self.out}: holds a run already; --resume continues it, --overwrite starts anew"
+            )
+        if (kept := self.bests()) and not overwrite:
+            raise PairlightError(
+                f"{kept[0]}: is in the way, and without {self.last.name} beside it there is no run "
+                "to resume; choose another --out, move it away, or replace it with --overwrite"
             )
 
 
@@ -159,7 +169,7 @@ def open_run(
                 f"{paths.last}: is no last checkpoint of a run (no {', '.join(sorted(missing))}); "
                 "choose another --out, or --overwrite"
             )
-        _same_recipe(content["recipe"], recipe)
+        same_recipe(content["recipe"], recipe)
         if content["data_hash"] != data:
             raise DataError(
                 f"{paths.last}: was trained on other data than this manifest; "
@@ -170,14 +180,35 @@ def open_run(
     return None
 
 
-def clear_run(paths: RunPaths, recipe: Recipe) -> None:
-    """Remove an earlier run of the same embed_dim; log.jsonl stays and is added to."""
-    for path in (paths.best, paths.last, paths.history, *map(paths.best_of, recipe.stages)):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(paths.board, ignore_errors=True)
+def clear_run(paths: RunPaths) -> None:
+    """Remove an earlier run of the same embed_dim; log.jsonl stays and is added to.
+
+    If that run was the first of several (`train.runs`), the others are removed too.
+    """
+    # Asked of the run itself: a folder named run2 may also be another run, which is not ours.
+    others = [paths.out / f"run{number}" for number in range(2, _runs_of(paths) + 1)]
+    for each in (paths, *(RunPaths(folder, paths.embed_dim) for folder in others)):
+        for path in (*each.bests(), each.last, each.history):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(each.board, ignore_errors=True)
+    for folder in others:
+        for each in (folder / "checkpoints", folder / "tensorboard", folder):
+            with contextlib.suppress(OSError):  # not there, or something else is in it
+                each.rmdir()
 
 
-def _same_recipe(stored: dict[str, Any], recipe: Recipe) -> None:
+def _runs_of(paths: RunPaths) -> int:
+    """Return how many runs the recipe of what lies at `paths` asked for; 1 where that is lost."""
+    for path in (paths.last, paths.best):
+        try:
+            return int(read_checkpoint(path)["recipe"]["train"]["runs"])
+        except (ModelError, KeyError, TypeError, ValueError):
+            continue
+    return 1
+
+
+def same_recipe(stored: dict[str, Any], recipe: Recipe) -> None:
+    """Raise `ConfigError` for the first field in which `recipe` is not what a run has stored."""
     now = flat(dataclasses.asdict(recipe))
     before = flat(stored)
     for key in sorted(set(now) | set(before)):

@@ -6,12 +6,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pairlight.config import Recipe
+from pairlight.config import MAX_SEED, Recipe
 from pairlight.errors import ConfigError
 from pairlight.models.checkpoint import read_checkpoint
 from pairlight.output import Output
-from pairlight.train.run import RunPaths, TrainResult, captioned_splits
-from pairlight.train.runlog import RunLog
+from pairlight.train.run import (
+    RunPaths,
+    TrainResult,
+    captioned_splits,
+    for_trained_heads,
+    open_run,
+)
+from pairlight.train.runlog import RunLog, data_hash
 from pairlight.train.soup import greedy_soup
 from pairlight.train.trainer import train
 
@@ -48,12 +54,12 @@ def train_runs(
         for each in paths:
             each.refuse_unless(overwrite)
     elif (made := _average_made(paths[0])) is not None:
+        history = _history_of_same(paths[0], manifest, recipe, init)
         output.say(f"{paths[0].best}: the average of the runs is made already")
-        history = read_checkpoint(paths[0].last)["history"]
         return TrainResult(paths[0].best, paths[0].last, history, made)
     kept, heads, found = cache or paths[0].cache, init, []
     for n, folder in enumerate(folders):
-        seed = recipe.train.seed + n
+        seed = (recipe.train.seed + n) % (MAX_SEED + 1)  # after the last seed comes the first
         output.say(f"run {n + 1} of {number}, seed {seed}: {folder}")
         seeded = _with(recipe, seed=seed)
         options = (resume, overwrite, output, device, kept)
@@ -93,6 +99,18 @@ def _average_made(paths: RunPaths) -> dict[str, Any] | None:
         return None
     content = read_checkpoint(paths.best)
     return {"taken": len(content["soup"]), "val": content["val"]} if "soup" in content else None
+
+
+def _history_of_same(
+    paths: RunPaths, manifest: Path, recipe: Recipe, init: Path | None
+) -> list[dict[str, Any]]:
+    """Return the first run's history; refuses another recipe or other data, as `train` does."""
+    photos = captioned_splits(manifest, Output(quiet=True))
+    data = data_hash([*photos["train"], *photos["val"]])
+    trained = recipe if init is None else for_trained_heads(recipe)
+    content = open_run(paths, trained, data, resume=True, overwrite=False)
+    assert content is not None  # there is a last checkpoint, else no average was found
+    return content["history"]
 
 
 def _average(

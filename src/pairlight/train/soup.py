@@ -12,7 +12,7 @@ from pairlight.config import Recipe
 from pairlight.data.manifest import read_manifest, read_split
 from pairlight.embed import pick_device
 from pairlight.errors import ConfigError, DataError, ModelError
-from pairlight.files import sha256_of
+from pairlight.files import make_folder, sha256_of
 from pairlight.models.checkpoint import model_of, read_checkpoint, save_checkpoint
 from pairlight.models.hubs import without_hubs
 from pairlight.output import Output
@@ -56,7 +56,7 @@ def greedy_soup(
     by default the first run's, the size of the correction of hubs that is fitted last; each is kept
     where it helps, and corrections of the runs are put aside. Raises `ConfigError` for fewer than
     two different files, `ModelError` for checkpoints of different models and for an encoder that
-    does not take the size.
+    does not take the size, `PairlightError` where the folder of `out` cannot be written to.
     """
     output = output or Output(quiet=True)
     if out.exists():
@@ -70,6 +70,7 @@ def greedy_soup(
         raise DataError(f"{manifest}: no photo of split {split} has a caption")
     recipe = _finishing(contents[0], paths[0], asked)
     bank = _bank(manifest, recipe, asked)
+    make_folder(out.parent)  # now, not when all is scored and there is nowhere to write it
     config = contents[0]["model"] | ({"image_size": image_size} if image_size else {})
     model = model_of(contents[0] | {"model": config}, paths[0])
     device = pick_device(device)

@@ -133,9 +133,8 @@ class Trainer:
             stage=stage,
             optimizer=make_optimizer(groups, stage, self.recipe.train),
             precision=precision,
-            scaler=None,
             objective=Objective(self.recipe.train, self.meaning, self.teachers),
-            average=None,
+            best=self.paths.best,
             steps_per_epoch=len(epoch_batches(available, stage.batch_size, 0, 0)),
             caching=caching_wanted(self.model, self.recipe, stage, precision, self.output),
         )
@@ -281,7 +280,7 @@ def train(
     device = pick_device(device)
     model = starting_model(recipe, init, output)
     if overwrite and resumed is None:  # only now: all that could refuse to start has agreed
-        clear_run(paths, recipe)
+        clear_run(paths)
     log = RunLog(out, paths.board)
     train, val, kept = chosen["train"], chosen["val"], cache or paths.cache
     trainer = Trainer(recipe, paths, train, val, data, device, output, log, model, kept)
