@@ -134,6 +134,17 @@ def test_another_run_in_the_way_is_found_before_the_first_begins(
     assert not (tmp_path / "log.jsonl").exists()
 
 
+def test_a_run_that_is_set_out_from_is_not_written_over(made, sample_manifest):
+    out, recipe, result = made
+    for path in (result.best, out / "run2" / "checkpoints" / "best_model_16.pth"):
+        with pytest.raises(ConfigError, match="is used, and lies in"):
+            train_runs(sample_manifest, recipe, out, overwrite=True, init=path)
+        taught = with_runs(recipe, 2, teachers=(str(path),), distillation=0.5)
+        with pytest.raises(ConfigError, match="is used, and lies in"):
+            train_runs(sample_manifest, taught, out, overwrite=True)
+        assert path.exists()
+
+
 def test_heads_alone_are_one_run(tmp_path, tiny_recipe, sample_manifest, capsys):
     alone = dataclasses.replace(with_runs(tiny_recipe, 3), stages=tiny_recipe.stages[:1])
     result = train_runs(sample_manifest, alone, tmp_path, device="cpu", output=Output())

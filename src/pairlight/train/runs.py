@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def train_runs(
     several runs that cannot be averaged, besides what `train` raises.
     """
     output = output or Output(quiet=True)
+    if overwrite:
+        _spare_what_is_used(out, [path for path in (init, *recipe.train.teachers) if path])
     number = recipe.train.runs
     if number > 1 and all(stage.frozen for stage in recipe.stages):
         output.say("heads alone are trained: one run, an average of several would be the same")
@@ -73,6 +76,17 @@ def train_runs(
 
 def _with(recipe: Recipe, **changes: Any) -> Recipe:
     return dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **changes))
+
+
+def _spare_what_is_used(out: Path, used: Sequence[Path | str]) -> None:
+    """Raise `ConfigError` where a run sets out from a checkpoint of the run that it replaces."""
+    folders = {folder.resolve() for folder in out.glob("run*/checkpoints")}
+    for path in used:
+        if Path(path).resolve().parent in {*folders, (out / "checkpoints").resolve()}:
+            raise ConfigError(
+                f"{path}: is used, and lies in {out}, whose run --overwrite removes; choose "
+                "another --out, or copy it elsewhere"
+            )
 
 
 def _refuse_what_has_no_average(manifest: Path, recipe: Recipe, init: Path | None) -> None:
