@@ -137,10 +137,10 @@ def test_another_run_in_the_way_is_found_before_the_first_begins(
 def test_a_run_that_is_set_out_from_is_not_written_over(made, sample_manifest):
     out, recipe, result = made
     for path in (result.best, out / "run2" / "checkpoints" / "best_model_16.pth"):
-        with pytest.raises(ConfigError, match="is used, and lies in"):
+        with pytest.raises(ConfigError, match="is used, and is of the run"):
             train_runs(sample_manifest, recipe, out, overwrite=True, init=path)
         taught = with_runs(recipe, 2, teachers=(str(path),), distillation=0.5)
-        with pytest.raises(ConfigError, match="is used, and lies in"):
+        with pytest.raises(ConfigError, match="is used, and is of the run"):
             train_runs(sample_manifest, taught, out, overwrite=True)
         assert path.exists()
 

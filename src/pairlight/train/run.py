@@ -185,16 +185,22 @@ def clear_run(paths: RunPaths) -> None:
 
     If that run was the first of several (`train.runs`), the others are removed too.
     """
-    # Asked of the run itself: a folder named run2 may also be another run, which is not ours.
-    others = [paths.out / f"run{number}" for number in range(2, _runs_of(paths) + 1)]
-    for each in (paths, *(RunPaths(folder, paths.embed_dim) for folder in others)):
+    runs = whole_run(paths)
+    for each in runs:
         for path in (*each.bests(), each.last, each.history):
             path.unlink(missing_ok=True)
         shutil.rmtree(each.board, ignore_errors=True)
-    for folder in others:
-        for each in (folder / "checkpoints", folder / "tensorboard", folder):
+    for other in runs[1:]:
+        for folder in (other.out / "checkpoints", other.out / "tensorboard", other.out):
             with contextlib.suppress(OSError):  # not there, or something else is in it
-                each.rmdir()
+                folder.rmdir()
+
+
+def whole_run(paths: RunPaths) -> list[RunPaths]:
+    """Return what belongs to the run at `paths`: itself, then those that it is the first of."""
+    # Asked of the run itself: a folder named run2 may also be another run, which is not ours.
+    numbers = range(2, _runs_of(paths) + 1)
+    return [paths, *(RunPaths(paths.out / f"run{n}", paths.embed_dim) for n in numbers)]
 
 
 def _runs_of(paths: RunPaths) -> int:

@@ -17,6 +17,7 @@ from pairlight.train.run import (
     captioned_splits,
     for_trained_heads,
     open_run,
+    whole_run,
 )
 from pairlight.train.runlog import RunLog, data_hash
 from pairlight.train.soup import greedy_soup
@@ -43,7 +44,8 @@ def train_runs(
     """
     output = output or Output(quiet=True)
     if overwrite:
-        _spare_what_is_used(out, [path for path in (init, *recipe.train.teachers) if path])
+        replaced = RunPaths(out, recipe.model.embed_dim)
+        _spare_what_is_used(replaced, [path for path in (init, *recipe.train.teachers) if path])
     number = recipe.train.runs
     if number > 1 and all(stage.frozen for stage in recipe.stages):
         output.say("heads alone are trained: one run, an average of several would be the same")
@@ -78,14 +80,14 @@ def _with(recipe: Recipe, **changes: Any) -> Recipe:
     return dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **changes))
 
 
-def _spare_what_is_used(out: Path, used: Sequence[Path | str]) -> None:
+def _spare_what_is_used(replaced: RunPaths, used: Sequence[Path | str]) -> None:
     """Raise `ConfigError` where a run sets out from a checkpoint of the run that it replaces."""
-    folders = {folder.resolve() for folder in out.glob("run*/checkpoints")}
+    files = {path.resolve() for run in whole_run(replaced) for path in (*run.bests(), run.last)}
     for path in used:
-        if Path(path).resolve().parent in {*folders, (out / "checkpoints").resolve()}:
+        if Path(path).resolve() in files:
             raise ConfigError(
-                f"{path}: is used, and lies in {out}, whose run --overwrite removes; choose "
-                "another --out, or copy it elsewhere"
+                f"{path}: is used, and is of the run that --overwrite removes; choose another "
+                "--out, or copy it elsewhere"
             )
 
 
