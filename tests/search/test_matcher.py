@@ -15,7 +15,8 @@ def slow(vectors, query, k, allowed=None):
     scored = []
     for row, vector in enumerate(vectors):
         if allowed is None or allowed[row]:
-            scored.append((-float((vector.astype(float) * query.astype(float)).sum()), row))
+            score = float((vector.astype(float) * query.astype(float)).sum())
+            scored.append((-min(max(score, -1), 1), row))  # a cosine, whatever was rounded
     scored.sort()
     kept = [pair for pair in scored if pair[0] <= scored[min(k, len(scored)) - 1][0]]
     return [row for _, row in kept], [-score for score, _ in kept]

@@ -70,7 +70,7 @@ def test_overwrite_starts_anew(tmp_path, tiny_recipe, sample_manifest):
 def test_overwrite_leaves_no_checkpoint_of_a_stage_that_is_no_more(
     tmp_path, tiny_run, tiny_recipe, sample_manifest
 ):
-    shutil.copytree(tiny_run[0] / "checkpoints", tmp_path / "checkpoints")
+    copy_run(tiny_run[0], tmp_path)
     mine = tmp_path / "checkpoints" / "mine_16.pth"
     mine.write_bytes(b"mine")
     heads = dataclasses.replace(tiny_recipe, stages=tiny_recipe.stages[:1])
@@ -80,10 +80,16 @@ def test_overwrite_leaves_no_checkpoint_of_a_stage_that_is_no_more(
     assert mine.read_bytes() == b"mine"
 
 
+def copy_run(run, folder):
+    """Copy a run without the folders that other tests may have exported it to by now."""
+    exported = shutil.ignore_patterns("fp32", "int8", "cache")
+    shutil.copytree(run, folder, dirs_exist_ok=True, ignore=exported)
+
+
 def several(tmp_path, tiny_run, number):
     """Lay the files of a run that asked for `number` runs, and of two in folders below."""
     for folder in (tmp_path, tmp_path / "run2", tmp_path / "run3"):
-        shutil.copytree(tiny_run[0], folder, dirs_exist_ok=True)
+        copy_run(tiny_run[0], folder)
     last = RunPaths(tmp_path, 16).last
     content = torch.load(last, weights_only=True)
     content["recipe"]["train"]["runs"] = number
