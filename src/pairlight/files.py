@@ -34,9 +34,8 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     # torch's zip writer turns a full disk into a RuntimeError of its own.
     except (OSError, RuntimeError) as error:
         _remove(aside)
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         kept = "; the old file is unharmed" if path.exists() else ""
-        raise PairlightError(f"{path}: could not be written ({reason}){kept}") from None
+        raise _not_written(path, error, kept) from None
     except BaseException:
         _remove(aside)
         raise
@@ -52,8 +51,12 @@ def _write_to_stream(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(path)
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
-        raise PairlightError(f"{path}: could not be written ({reason})") from None
+        raise _not_written(path, error) from None
+
+
+def _not_written(path: Path, error: Exception, kept: str = "") -> PairlightError:
+    reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+    return PairlightError(f"{path}: could not be written ({reason}){kept}")
 
 
 def make_folder(path: Path) -> None:

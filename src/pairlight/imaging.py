@@ -4,6 +4,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -127,14 +128,16 @@ def _orientation(image: Image.Image) -> int:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return the image as 8-bit RGB: transparency over white, deeper greys scaled."""
-    deep = image.mode == "F" or image.mode.startswith("I")
-    if not deep and not image.has_transparency_data:
-        return image.convert("RGB")
-    if deep:
+    if image.mode == "F" or image.mode.startswith("I"):
         low, high = _range(image)
+        convert = partial(_to_8_bit, low=low, high=high)
+    elif image.has_transparency_data:
+        convert = _over_white
+    else:
+        return image.convert("RGB")
     rgb = Image.new("RGB", image.size)
     for top, strip in _strips(image):
-        rgb.paste(_to_8_bit(strip, low, high) if deep else _over_white(strip), (0, top))
+        rgb.paste(convert(strip), (0, top))
     return rgb
 
 

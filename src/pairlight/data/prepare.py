@@ -52,11 +52,10 @@ def prepare(
     out = Path(out)
     if out.is_dir():
         raise DataError(f"{out}: is a folder; name a manifest file, as in {out / 'manifest.jsonl'}")
-    if out.exists() and Path(captions).exists() and out.samefile(captions):
+    if _same_file(out, captions):
         raise DataError(f"{out}: is the captions file itself; give --out another name")
-    if report_path(out).exists() and Path(captions).exists():
-        if report_path(out).samefile(captions):
-            raise DataError(f"{captions}: the report of {out} would lie here; give another --out")
+    if _same_file(report_path(out), captions):
+        raise DataError(f"{captions}: the report of {out} would lie here; give another --out")
     if out.suffix.lower() in SUFFIXES:
         raise DataError(f"{out}: is the name of an image; a manifest is text: name it NAME.jsonl")
     folder = ImageFolder(images)
@@ -87,6 +86,10 @@ def prepare(
 def report_path(manifest: Path | str) -> Path:
     """Return where the report of a manifest lies: beside it, ending in .report.json."""
     return Path(manifest).with_suffix(".report.json")
+
+
+def _same_file(one: Path, other: Path | str) -> bool:
+    return one.exists() and Path(other).exists() and one.samefile(other)
 
 
 def _entries(

@@ -111,7 +111,8 @@ def index_photos(
     number = _agree(store, fingerprint, rebuild, looks)
     have = store.embedded(number)
     wanted = [*store.roots(), *folders] if rebuild else folders
-    plan = make_plan(store, wanted, exclude, set(have.values()), prune)
+    embedded = set(have.values())
+    plan = make_plan(store, wanted, exclude, embedded, prune)
     report = Report(fingerprint, plan.roots, looks, kept=plan.kept())
     if rebuild and report.kept:
         first = report.kept[0]
@@ -119,7 +120,7 @@ def index_photos(
             f"{shown(first['folder'])}: its {counted(first['photos'])} cannot be embedded again "
             f"now ({first['reason']})"
         )
-    report.counts.update(settle_renames(store, plan, set(have.values())))
+    report.counts.update(settle_renames(store, plan, embedded))
     report.counts["unchanged"] = plan.unchanged
     _Run(store, model, number, plan, have, report).read_all(tell, threads or os.cpu_count() or 1)
     if rebuild:

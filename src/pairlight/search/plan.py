@@ -111,12 +111,11 @@ def _keep_what_is_out_of_reach(
             continue
         if folder == root or covers(root, folder, exclude):
             plan.missing[folder] = f"no disk is mounted here now; {_WAY_OUT}"
-    expected = any(
-        inside(path, root) and covers(root, path, exclude) for path in plan.known
-    )  # else all that is known here was excluded now, which is no sign of anything
-    if not found.files and expected and root not in plan.unread:
-        # Somebody's whole collection, or the empty place where its disk is mounted at times.
-        plan.missing.setdefault(root, f"folder holds no photos now; {_WAY_OUT}")
+    if not found.files and root not in plan.unread:
+        # Somebody's whole collection, or the empty place where its disk is mounted at times; but
+        # where all that is known here is excluded now, that nothing is found means nothing.
+        if any(inside(path, root) and covers(root, path, exclude) for path in plan.known):
+            plan.missing.setdefault(root, f"folder holds no photos now; {_WAY_OUT}")
     for other in store.roots():
         # Hidden or excluded here, but indexed by its own name: only that name touches it.
         if other in plan.roots or not inside(other, root):
