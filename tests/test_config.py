@@ -85,7 +85,7 @@ def test_describe_shows_values_and_help():
         ("stages.0.epochs=0", "epochs must be positive"),
         ("model.embed_dim=0", "embed_dim must be positive"),
         ("model.dropout=1", r"dropout must be in \[0, 1\)"),
-        ("augment.flip=2", r"flip must be in \[0, 1\]"),
+        ("augment.flip=2", r"flip must be from 0 to 1"),
         ("train.precision=int8", "choose from auto, bf16, fp16, fp32"),
     ],
 )

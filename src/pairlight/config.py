@@ -19,7 +19,7 @@ def check(ok: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _check_in(key: str, value: float, low: int, high: int) -> None:
+def _check_in(key: str, value: float, low: float, high: float) -> None:
     check(low <= value <= high, f"{key} must be from {low} to {high}, got {value}")
 
 
@@ -82,6 +82,9 @@ class AugmentConfig:
     """Chance that a whole word is left out of a caption."""
     region_dropout: float = 0.0
     """Largest share of an image's regions that is left out before pooling."""
+    mix: float = 0.0
+    """Largest share of another photo that is laid over a photo, over half of them; captions of both
+    are right then, each by its photo's share."""
     image_size: int | None = None
     """Side of augmented views in pixels; null: model.image_size. A crop shows things larger than
     the whole photo does: smaller views make up for it (Touvron et al. 2019) and cost less."""
@@ -89,12 +92,10 @@ class AugmentConfig:
     """Seed of views kept on disk, so that runs with several train.seed can share them."""
 
     def __post_init__(self) -> None:
-        check(
-            0 < self.crop_scale <= 1, f"augment.crop_scale must be in (0, 1], got {self.crop_scale}"
-        )
+        check(0 < self.crop_scale <= 1, "augment.crop_scale must be above 0 and at most 1")
         for name in ("flip", "jitter", "token_dropout", "word_dropout", "region_dropout"):
-            value = getattr(self, name)
-            check(0 <= value <= 1, f"augment.{name} must be in [0, 1], got {value}")
+            _check_in(f"augment.{name}", getattr(self, name), 0, 1)
+        _check_in("augment.mix", self.mix, 0, 0.5)
         check(
             self.image_size is None or 32 <= self.image_size <= MAX_SIDE,
             f"augment.image_size must be null or from 32 to {MAX_SIDE}, got {self.image_size}",
@@ -188,6 +189,9 @@ class TrainConfig:
     """Checkpoints, exported folders or `pretrained` to learn from; `distillation` says how much."""
     distillation: float = 0.0
     """Share of the loss whose targets are the mean of the teachers' logits for the same batch."""
+    class_names: float = 0.0
+    """Weight of the loss that keeps what the image encoder's own classifier tells: that a photo is
+    near to the names of the classes seen in it; `head_init: cca` counts them as captions, too."""
     scale_rate: float = 1.0
     """The logit scale's learning rate, as a multiple of the heads'."""
     self_distillation: int = 0
@@ -226,7 +230,7 @@ class TrainConfig:
         check(self.head_ridge > 0, "train.head_ridge must be positive")
         check(self.weight_decay >= 0, "train.weight_decay must not be negative")
         check(self.grad_clip > 0, "train.grad_clip must be positive")
-        for name in ("hard_negatives", "hard_negatives_after", "caption_pairs"):
+        for name in ("hard_negatives", "hard_negatives_after", "caption_pairs", "class_names"):
             check(getattr(self, name) >= 0, f"train.{name} must not be negative")
         _check_in("train.scale_rate", self.scale_rate, 0, MAX_FACTOR)
         check(0 <= self.soft_targets <= 1, "train.soft_targets must be in [0, 1]")
@@ -280,6 +284,12 @@ class Recipe:
         check(
             self.train.hub_prototypes == 0 or self.model.embed_dim > 2,
             "train.hub_prototypes needs model.embed_dim of 3 or more",
+        )
+        t = self.train
+        check(
+            not self.augment.mix
+            or (t.loss, t.soft_targets, t.distillation, t.hard_negatives) == ("info_nce", 0, 0, 0),
+            "augment.mix needs train.loss info_nce, without soft_targets, teachers, hard_negatives",
         )
         distinct = {name.lower() for name in names}  # they name files
         check(len(distinct) == len(names), f"two stages share a name: {', '.join(names)}")

@@ -9,20 +9,27 @@ from torch.nn import functional as F
 
 
 def info_nce(
-    images: torch.Tensor, texts: torch.Tensor, owner: torch.Tensor, scale: torch.Tensor
+    images: torch.Tensor,
+    texts: torch.Tensor,
+    owner: torch.Tensor,
+    scale: torch.Tensor,
+    shares: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Symmetric InfoNCE (van den Oord et al. 2018; CLIP) with joint positives.
 
     Text to image: cross-entropy over the B images. Image to text: each own caption against the
     captions of other images only, so that captions of one image never compete with each other.
-    Equal to the plain symmetric loss when every image has one caption.
+    Equal to the plain symmetric loss when every image has one caption. Where images are mixed,
+    `shares` (B, M) tells how much each has of the image of each text, in place of `owner`.
     """
     logits = scale * images @ texts.T  # (B, M), rows are images
-    own = owns(images, owner)
-    text_to_image = F.cross_entropy(logits.T, owner)
+    if shares is None:
+        shares = owns(images, owner).float()
+    text_to_image = F.cross_entropy(logits.T, (shares / shares.sum(0)).T)
+    own = shares > 0
     others = torch.logsumexp(logits.masked_fill(own, float("-inf")), dim=1, keepdim=True)  # (B, 1)
     # -log(e^p / (e^p + sum of others)) = softplus(others - p)
-    image_to_text = F.softplus(others - logits)[own].mean()
+    image_to_text = (F.softplus(others - logits) * shares).sum() / shares.sum()
     return (text_to_image + image_to_text) / 2
 
 
@@ -100,6 +107,18 @@ def distillation(
     image_to_text = F.cross_entropy(logits, wanted.softmax(1))
     text_to_image = F.cross_entropy(logits.T, wanted.T.softmax(1))
     return (image_to_text + text_to_image) / 2
+
+
+def class_names(
+    images: torch.Tensor, names: torch.Tensor, scale: torch.Tensor, wanted: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy between what a classifier makes of images and their nearness to its classes.
+
+    `names` (K, d) are embeddings of the classes' names, `wanted` (B, K) their probabilities. Where
+    K is a part of all classes an image counts by what they have of its probability.
+    """
+    found = (scale * images @ names.T).log_softmax(1)
+    return -(wanted * found).sum() / wanted.sum().clamp(min=1e-6)
 
 
 def owns(images: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:

@@ -166,6 +166,20 @@ def build_image_encoder(
     return encoder
 
 
+def full_state(name: str) -> dict[str, torch.Tensor]:
+    """Return the state dict of the named pretrained network with its classifier.
+
+    For those that are downloaded, resnet50 and timm's; building the encoder has fetched it.
+    """
+    if name == "resnet50":
+        import torchvision
+
+        return torchvision.models.get_model(name, weights="IMAGENET1K_V2").state_dict()
+    import timm
+
+    return timm.create_model(_timm_name(name), pretrained=True).state_dict()
+
+
 def _timm_name(name: str) -> str:
     import timm
 

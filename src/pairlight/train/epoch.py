@@ -19,6 +19,7 @@ from pairlight.errors import PairlightError
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.train.average import WeightAverage
 from pairlight.train.kept import Kept
+from pairlight.train.mixing import Mix, draw_mix
 from pairlight.train.objective import Objective
 from pairlight.train.precision import Precision
 from pairlight.train.recompute import caller, direct
@@ -30,13 +31,15 @@ from pairlight.types import Batch
 class Embedded:
     """A batch's embeddings, `images` (B, d) and `texts` (M, d), their graphs kept for backward.
 
-    `owner` (M,) gives each text's image, `captions` (M,) its number among the split's captions.
+    `owner` (M,) gives each text's image, `captions` (M,) its number among the split's captions;
+    `mix` how images were mixed, None where they were not.
     """
 
     images: torch.Tensor
     texts: torch.Tensor
     owner: torch.Tensor
     captions: torch.Tensor
+    mix: Mix | None = None
 
 
 @dataclass
@@ -94,13 +97,15 @@ def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterat
             captions += own[drawn].tolist()
             owner += [place] * len(drawn)
         numbers = np.array(captions)
+        mix = draw_mix(rng, len(rows), state.recipe.augment.mix)
         with state.precision.autocast():
-            images, texts = kept.upper(state.epoch_in_stage, rows, numbers, chunk, drop, call)
+            images, texts = kept.upper(state.epoch_in_stage, rows, numbers, chunk, drop, call, mix)
         yield Embedded(
             state.model.project_images(images),
             state.model.project_texts(texts),
             torch.tensor(owner, device=kept.device),
             torch.from_numpy(numbers).to(kept.device),
+            mix and mix.to(kept.device),
         )
 
 
@@ -112,8 +117,10 @@ def photo_batches(
     pad = state.model.tokenizer.pad
     config = state.recipe.train
     call = caller(state.caching)
+    rng = np.random.default_rng([seed, epoch, 2])
     for batch in epoch_loader(dataset, batches, epoch, pad, config.threads):
-        yield embed_batch(state.model, batch, state.precision, config.chunk, call)
+        mix = draw_mix(rng, len(batch.pixels), state.recipe.augment.mix)
+        yield embed_batch(state.model, batch, state.precision, config.chunk, call, mix)
 
 
 def embed_batch(
@@ -122,13 +129,14 @@ def embed_batch(
     precision: Precision,
     chunk: int,
     call: Callable[..., torch.Tensor] = direct,
+    mix: Mix | None = None,
 ) -> Embedded:
-    """Embed a batch in chunks of `chunk` images, which stay in the processor's cache."""
+    """Embed a batch, mixed by `mix`, in chunks of `chunk` images that fit a processor's cache."""
     device = precision.device
     # Texts of like length together: padding would cost as much as the words do.
     order = batch.mask.sum(1).argsort(stable=True)
     with precision.autocast():
-        parts = batch.pixels.split(chunk)
+        parts = (mix(batch.pixels) if mix else batch.pixels).split(chunk)
         images = [call(model.image_features, part.to(device)) for part in parts]
         texts = []
         for rows in order.split(2 * chunk):
@@ -141,6 +149,7 @@ def embed_batch(
         model.project_texts(torch.cat(texts).float()[order.argsort().to(device)]),
         batch.owner.to(device),
         batch.captions.to(device),
+        mix and mix.to(device),
     )
 
 

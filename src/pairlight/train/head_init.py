@@ -5,9 +5,11 @@ import torch
 from torch import nn
 
 from pairlight.models.dual_encoder import DualEncoder
+from pairlight.train.class_names import ClassNames
 from pairlight.train.kept import Kept
 
 ROWS = 1000  # Images whose features are in memory at once.
+CLASS_SHARE = 0.2  # What the names of classes have of the covariance, beside the captions.
 
 
 class Moments:
@@ -38,15 +40,17 @@ class Moments:
 
 
 @torch.no_grad()
-def fit_heads(model: DualEncoder, kept: Kept, ridge: float, chunk: int) -> float:
+def fit_heads(
+    model: DualEncoder, kept: Kept, ridge: float, chunk: int, classes: ClassNames | None = None
+) -> float:
     """Set both linear heads to the canonical directions of a split's features.
 
     Regularised canonical correlation analysis (Vinod 1976; Hardoon et al. 2004): both features are
     whitened, `ridge` times their mean variance added to every variance, and rotated such that
     corresponding coordinates correlate most. Coordinates weigh by the square root of their
     correlation. Weights keep the size that a random start has. Where the features have fewer
-    directions than the embedding, the rest starts at random, a tenth as large. Returns the largest
-    correlation.
+    directions than the embedding, the rest starts at random, a tenth as large. With `classes` their
+    names count as captions, of what the classifier looks for. Returns the largest correlation.
     """
     model.eval()
     moments = Moments()
@@ -57,11 +61,25 @@ def fit_heads(model: DualEncoder, kept: Kept, ridge: float, chunk: int) -> float
         images, texts = kept.upper(0, part, captions, chunk)
         moments.add(images.cpu()[np.searchsorted(part, kept.owner[captions])], texts.cpu())
     split = model.image_encoder.dim
-    correlations, *directions = canonical(moments.covariance, split, ridge)
+    covariance = moments.covariance
+    if classes is not None:
+        covariance = covariance.lerp(_of_classes(classes, covariance, split), CLASS_SHARE)
+    correlations, *directions = canonical(covariance, split, ridge)
     means = moments.mean.split([split, model.text_encoder.dim])
     for head, found, mean in zip(_linear_heads(model), directions, means, strict=True):
         _start(head, (found * correlations.sqrt()).T, mean)
     return float(correlations[0])
+
+
+def _of_classes(classes: ClassNames, covariance: torch.Tensor, split: int) -> torch.Tensor:
+    """Return the covariance of classes and their names, the former as large as photos' features."""
+    looks_for = classes.classifier.weight.double()
+    looks_for = looks_for - looks_for.mean(0)
+    size = covariance[:split, :split].trace().sqrt()
+    looks_for *= size / looks_for.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    moments = Moments()
+    moments.add(looks_for, classes.features().cpu().double())
+    return moments.covariance
 
 
 def canonical(

@@ -7,6 +7,7 @@ from pairlight.config import AugmentConfig, Recipe, StageConfig
 from pairlight.data.dataset import CaptionedPhotos
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
+from pairlight.train.class_names import ClassNames
 from pairlight.train.epoch import Embedded, StageState, kept_batches, photo_batches
 from pairlight.train.head_init import fit_heads
 from pairlight.train.kept import Kept
@@ -86,11 +87,11 @@ class StageInputs:
             return kept_batches(state, self.kept, seed, epoch)
         return photo_batches(state, self.photos, seed, epoch)
 
-    def fit_heads(self) -> None:
+    def fit_heads(self, classes: ClassNames | None) -> None:
         """Start the heads from the training features, where these are kept."""
         if self.kept:
             config = self.recipe.train
-            best = fit_heads(self.model, self.kept, config.head_ridge, config.chunk)
+            best = fit_heads(self.model, self.kept, config.head_ridge, config.chunk, classes)
             self.output.say(f"heads start from canonical correlations, the largest {best:.2f}")
 
     @property

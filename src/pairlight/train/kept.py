@@ -17,13 +17,14 @@ from pairlight.files import make_folder, write_atomic
 from pairlight.imaging import load_square
 from pairlight.runtime.batches import text_batches
 from pairlight.threads import map_ahead
+from pairlight.train.mixing import Mix
 from pairlight.train.recompute import direct
 from pairlight.train.runlog import data_hash
 from pairlight.train.stem import Stem
 from pairlight.types import Photo
 
-# What augmentation does to captions and to regions, of which a kept view has nothing.
-NOT_OF_PIXELS = ("token_dropout", "word_dropout", "region_dropout")
+# What augmentation does to captions, to regions and to batches, of which a kept view has nothing.
+NOT_OF_PIXELS = ("token_dropout", "word_dropout", "region_dropout", "mix")
 
 
 @dataclass
@@ -95,16 +96,21 @@ class Kept:
         chunk: int,
         drop: float | None = None,
         call: Callable[..., torch.Tensor] = direct,
+        mix: Mix | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return features (B, C) of images and (M, C) of captions, float32, by the trained part.
 
         In chunks of `chunk` images and twice as many captions. With `drop` a token is left out of
         attention and pooling with that chance: its embedding is not there to be masked. `call`
-        runs each chunk: `recompute.caller`.
+        runs each chunk: `recompute.caller`. With `mix` images are mixed as they are kept.
         """
         arrays, images = self.images(view), []
         for start in range(0, len(rows), chunk):
-            part = torch.from_numpy(arrays[rows[start : start + chunk]])
+            here = slice(start, start + chunk)
+            part = torch.from_numpy(arrays[rows[here]])
+            if mix is not None:
+                others = [rows[place] for place in mix.partner[here].tolist()]
+                part = mix.join(part, torch.from_numpy(arrays[others]), here)
             images.append(call(self.stem.upper_images, part.to(self.device)))
         # Captions of like length together: padding would cost as much as the words do.
         order = np.argsort(np.diff(self.offsets)[captions], kind="stable")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
 from pairlight import losses
-from pairlight.config import TrainConfig
+from pairlight.config import Recipe, TrainConfig
 from pairlight.embed import TEXT_CHUNK, Track
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.pooling import MeanPool
+from pairlight.output import Output
 from pairlight.runtime.batches import text_batches
-from pairlight.train.teachers import Teachers
+from pairlight.train.class_names import ClassNames, ask_classifier
+from pairlight.train.precision import Precision
+from pairlight.train.teachers import Teachers, ask_teachers
+from pairlight.types import Photo
 
 if TYPE_CHECKING:
     from pairlight.train.epoch import Embedded
@@ -26,18 +31,23 @@ class Objective:
     """The recipe's loss and its additions.
 
     `meaning` (captions of the split, t) is from `caption_meaning`; soft targets need it, as
-    distillation needs `teachers`.
+    distillation needs `teachers`, and class names `classes`.
     """
 
     config: TrainConfig
     meaning: torch.Tensor | None = None
     teachers: Teachers | None = None
+    classes: ClassNames | None = None
 
     def __call__(self, batch: Embedded, scale: torch.Tensor, epoch: int) -> torch.Tensor:
         """Return the loss of a batch in the stage's `epoch`, counted from 0."""
         config = self.config
         images, texts, owner = batch.images, batch.texts, batch.owner
-        loss = losses.LOSSES[config.loss](images, texts, owner, scale)
+        if batch.mix is None:
+            loss = losses.LOSSES[config.loss](images, texts, owner, scale)
+        else:
+            shares = batch.mix(losses.owns(images, owner))
+            loss = losses.info_nce(images, texts, owner, scale, shares)
         if config.soft_targets and self.meaning is not None:
             meaning = self.meaning[batch.captions]
             soft = losses.soft_targets(
@@ -52,7 +62,39 @@ class Objective:
             loss = loss + config.hard_negatives * losses.hardest_triplet(images, texts, owner)
         if config.caption_pairs:
             loss = loss + config.caption_pairs * losses.caption_pairs(texts, owner, scale)
+        if config.class_names and self.classes is not None:
+            loss = loss + config.class_names * self.classes.loss(batch, scale)
         return loss
+
+    def in_precision(self, precision: Precision) -> Objective:
+        """Return the same, its text encoder run in `precision`."""
+        classes = self.classes and replace(self.classes, precision=precision)
+        return replace(self, classes=classes)
+
+
+def prepare_objective(
+    recipe: Recipe,
+    model: DualEncoder,
+    photos: Sequence[Photo],
+    cache: Path,
+    device: str,
+    output: Output,
+    meaning: torch.Tensor | None = None,
+) -> Objective:
+    """Return the objective of a run on `photos`, with all that its targets come from.
+
+    `meaning` is that of the run that is resumed: the text encoder has been trained since.
+    """
+    config = recipe.train
+    if config.soft_targets and meaning is None:
+        texts = [text for photo in photos for text in photo.captions]
+        meaning = caption_meaning(model.to(device), texts, device, output.track)
+    teachers = classes = None
+    if config.teachers:
+        teachers = ask_teachers(config.teachers, photos, cache, device, output)
+    if config.class_names:
+        classes = ask_classifier(model.to(device), recipe.model, photos, cache, device, output)
+    return Objective(config, meaning, teachers, classes)
 
 
 def caption_meaning(

@@ -33,9 +33,17 @@ class Teachers:
         `captions` (M,) are numbers among the split's captions and `owner` (M,) their images'
         places in the batch, where every image has a caption.
         """
-        rows = torch.zeros(batch, dtype=torch.long, device=owner.device)
-        rows[owner] = self.row_of[captions]
+        rows = rows_of(self.row_of, captions, owner, batch)
         return self.images[rows] @ self.texts[captions].T
+
+
+def rows_of(
+    row_of: torch.Tensor, captions: torch.Tensor, owner: torch.Tensor, batch: int
+) -> torch.Tensor:
+    """Return the rows (B,) of the split that a batch's images have, by their captions (M,)."""
+    rows = torch.zeros(batch, dtype=torch.long, device=owner.device)
+    rows[owner] = row_of[captions]
+    return rows
 
 
 def ask_teachers(

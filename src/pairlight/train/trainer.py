@@ -23,7 +23,7 @@ from pairlight.train import epoch as epochs
 from pairlight.train.average import WeightAverage
 from pairlight.train.finish import finish_checkpoint
 from pairlight.train.inputs import StageInputs
-from pairlight.train.objective import Objective, caption_meaning
+from pairlight.train.objective import Objective, prepare_objective
 from pairlight.train.precision import Precision, choose_precision, describe_choice, probe_step
 from pairlight.train.recompute import caching_wanted
 from pairlight.train.run import (
@@ -42,7 +42,6 @@ from pairlight.train.run import (
 )
 from pairlight.train.runlog import RunLog, data_hash, environment, epoch_line, epoch_scalars
 from pairlight.train.schedule import make_optimizer
-from pairlight.train.teachers import Teachers, ask_teachers
 from pairlight.types import Photo
 
 
@@ -62,15 +61,15 @@ class Trainer:
     cache: Path
     history: list[dict[str, Any]] = field(default_factory=list)
     precision: Precision | None = None
-    meaning: torch.Tensor | None = None
-    teachers: Teachers | None = None
+    objective: Objective | None = None
     steps: int = 0
 
     def run(self, resumed: dict[str, Any] | None) -> None:
         """Run every epoch that is left."""
         if resumed is not None:
             self._restore(resumed)
-        self._prepare_targets()
+        targets = self.recipe, self.model, self.train, self.cache, self.device, self.output
+        self.objective = prepare_objective(*targets, resumed["meaning"] if resumed else None)
         inputs = None
         while (position := next_position(self.history, self.recipe)) is not None:
             held = resumed["optimizer"] if resumed and position.epoch else None
@@ -84,22 +83,10 @@ class Trainer:
             for name, trial in trials.items():
                 self.log.event(name, kept=trial.kept, before=trial.before, val=trial.after)
 
-    def _prepare_targets(self) -> None:
-        config = self.recipe.train
-        if config.soft_targets and self.meaning is None:  # while the text encoder is untrained
-            texts = [text for photo in self.train for text in photo.captions]
-            self.model.to(self.device)
-            self.meaning = caption_meaning(self.model, texts, self.device, self.output.track)
-        if config.teachers:
-            self.teachers = ask_teachers(
-                config.teachers, self.train, self.cache, self.device, self.output
-            )
-
     def _restore(self, content: dict[str, Any]) -> None:
         self.model.load_state_dict(content["state_dict"])
         self.history = content["history"]
         self.steps = content["steps"]
-        self.meaning = content["meaning"]
         if content["precision"] is not None:
             self.precision = Precision(content["precision"], self.device)
         # A crash between the two writes at an epoch's end can have left it a line short.
@@ -122,8 +109,9 @@ class Trainer:
         available = inputs.available
         if available < 2:
             raise DataError("fewer than two training photos could be read; were they moved?")
+        assert self.objective is not None
         if self.recipe.train.head_init == "cca" and not self.history:
-            inputs.fit_heads()
+            inputs.fit_heads(self.objective.classes)
         if available < stage.batch_size:
             self.output.say(f"batch size {stage.batch_size} is cut to the {available} photos")
         precision = self._precision(stage)
@@ -133,7 +121,7 @@ class Trainer:
             stage=stage,
             optimizer=make_optimizer(groups, stage, self.recipe.train),
             precision=precision,
-            objective=Objective(self.recipe.train, self.meaning, self.teachers),
+            objective=self.objective.in_precision(precision),
             best=self.paths.best,
             steps_per_epoch=len(epoch_batches(available, stage.batch_size, 0, 0)),
             caching=caching_wanted(self.model, self.recipe, stage, precision, self.output),
@@ -244,7 +232,7 @@ class Trainer:
             steps=self.steps,
             precision=self.precision.name if self.precision else None,
             optimizer=state.held(),
-            meaning=self.meaning,
+            meaning=state.objective.meaning,
         )
         save_history(self.paths, self.history, self.recipe)
 
