@@ -9,7 +9,8 @@ from pairlight.train.class_names import ClassNames
 from pairlight.train.kept import Kept
 
 ROWS = 1000  # Images whose features are in memory at once.
-CLASS_SHARE = 0.2  # What the names of classes have of the covariance, beside the captions.
+# What the names of classes have of the covariance: half of it where photos are as many as FEW.
+CLASS_SHARE, FEW = 0.2, 200
 
 
 class Moments:
@@ -63,7 +64,8 @@ def fit_heads(
     split = model.image_encoder.dim
     covariance = moments.covariance
     if classes is not None:
-        covariance = covariance.lerp(_of_classes(classes, covariance, split), CLASS_SHARE)
+        share = max(CLASS_SHARE, FEW / (FEW + len(rows)))
+        covariance = covariance.lerp(_of_classes(classes, covariance, split), share)
     correlations, *directions = canonical(covariance, split, ridge)
     means = moments.mean.split([split, model.text_encoder.dim])
     for head, found, mean in zip(_linear_heads(model), directions, means, strict=True):
