@@ -120,6 +120,21 @@ def test_without_classes_training_says_so_and_goes_on(
     assert len(found.history) == 2
 
 
+def test_english_names_are_no_help_to_captions_in_other_languages(
+    tmp_path, with_classes, photos, capsys
+):
+    model, wanted = DualEncoder.build(with_classes.model), with_classes.model
+    for text, language in (
+        ("一只狗在沙滩上跑", "Chinese"),
+        ("ein Hund und eine Frau auf dem Eis", "German"),
+    ):
+        other = [dataclasses.replace(photo, captions=(text, "a dog")) for photo in photos]
+        assert ask_classifier(model, wanted, other, tmp_path, "cpu", Output()) is None
+        assert f"captions are {language}, names of classes English" in capsys.readouterr().out
+    unsure = [dataclasses.replace(photo, captions=("dog",)) for photo in photos]
+    assert ask_classifier(model, wanted, unsure, tmp_path, "cpu", QUIET) is not None
+
+
 def test_encoders_whose_classifier_takes_no_mean_have_none():
     encoder = build_image_encoder("timm:test_vit", size=160, pretrained=False)
     assert classifier_of(ModelConfig(image_encoder="timm:test_vit"), encoder) is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import torch
 
 from pairlight import losses
 from pairlight.config import ModelConfig
+from pairlight.data.language import language_of
 from pairlight.embed import TEXT_CHUNK
 from pairlight.models.classifier import Classifier, classifier_of
 from pairlight.models.dual_encoder import DualEncoder
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 PROMPT = "a photo of a {}"
 DRAWN = 192  # Names a step, where the text encoder is trained: an eighth of a batch's work.
+ENOUGH_TO_TELL = 2000  # Captions whose language is looked at.
 RARE = 0.1  # Share of the chance to be drawn that all classes have alike.
 
 
@@ -112,6 +116,14 @@ class ClassNames:
         return not any(p.requires_grad for part in parts for p in part.parameters())
 
 
+def _language(photos: Sequence[Photo]) -> str | None:
+    """Return the language, or script, of most captions that show theirs; None if none does."""
+    texts = (text for photo in photos for text in photo.captions)
+    found = Counter(language_of(text) for text in islice(texts, ENOUGH_TO_TELL))
+    del found[None]
+    return found.most_common(1)[0][0] if found else None
+
+
 def ask_classifier(
     model: DualEncoder,
     config: ModelConfig,
@@ -122,9 +134,17 @@ def ask_classifier(
 ) -> ClassNames | None:
     """Return the classes of the encoder that `model` had before training, seen in `photos`.
 
-    None, and a line that says so, where its weights come without ImageNet's classes. The encoders'
-    features before training are kept in `cache`, where a stage with frozen encoders has them, too.
+    None, and a line that says so, where its weights come without ImageNet's classes, and for
+    captions in another language than the names are. The encoders' features before training are kept
+    in `cache`, where a stage with frozen encoders has them, too.
     """
+    language = _language(photos)
+    if language not in ("English", None):
+        output.say(
+            f"train.class_names: captions are {language}, names of classes English; "
+            "going on without"
+        )
+        return None
     plain = dataclasses.replace(config, image_pooling="mean", text_pooling="mean")
     before = DualEncoder.build(plain)
     classifier = classifier_of(config, before.image_encoder)
