@@ -40,6 +40,8 @@ COMMON: dict[str, list[str]] = {
     "faster temperature": ["train.scale_rate=20"],
     "one caption an image": ["stages.0.captions_per_image=1"],
     "four captions an image": ["stages.0.captions_per_image=4"],
+    "no names of classes": ["train.class_names=0"],
+    "photos mixed by up to half": ["augment.mix=0.5"],
 }
 LEVERS: dict[str, dict[str, list[str]]] = {
     "heads": COMMON
@@ -90,7 +92,9 @@ RECALLS = [(way, f"R@{k}") for way in ("i2t", "t2i") for k in (1, 5, 10)]
 def train(name: str, seed: int, args: argparse.Namespace) -> dict:
     """Train one variant; return its best epoch's scores, time, and peak memory."""
     out = args.out / f"{args.protocol}_{list(LEVERS[args.protocol]).index(name)}_{seed}"
-    sets = [f"stages=[{STAGES[args.protocol]}]", *args.set, *LEVERS[args.protocol][name]]
+    # Some of the losses do not go with mixed photos.
+    base = [f"stages=[{STAGES[args.protocol]}]", "augment.mix=0"]
+    sets = [*base, *args.set, *LEVERS[args.protocol][name]]
     # Scores are those of the epochs; a correction of hubs comes after them.
     sets += [f"train.seed={seed}", "train.hub_prototypes=0"]
     command = [sys.executable, "-m", "pairlight", "train", "--quiet", "--overwrite"]

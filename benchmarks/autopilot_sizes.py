@@ -34,6 +34,7 @@ def by_hand(count: int) -> dict[str, list[str]]:
     return {
         "`small` as it is": [],
         "heads alone": [f"stages=[{heads}]"],
+        "heads alone, no names of classes": [f"stages=[{heads}]", "train.class_names=0"],
         "one block, one layer": [f"stages=[{heads}, {some}]"],
         "three blocks, three layers": [f"stages=[{heads}, {late}]"],
         "four blocks, six layers": [f"stages=[{heads}, {deep}]"],

@@ -83,8 +83,7 @@ class AugmentConfig:
     region_dropout: float = 0.0
     """Largest share of an image's regions that is left out before pooling."""
     mix: float = 0.0
-    """Largest share of another photo that is laid over a photo, over half of them; captions of both
-    are right then, each by its photo's share."""
+    """Largest share of another photo that is laid over half of them; captions of both count."""
     image_size: int | None = None
     """Side of augmented views in pixels; null: model.image_size. A crop shows things larger than
     the whole photo does: smaller views make up for it (Touvron et al. 2019) and cost less."""
@@ -289,7 +288,7 @@ class Recipe:
         check(
             not self.augment.mix
             or (t.loss, t.soft_targets, t.distillation, t.hard_negatives) == ("info_nce", 0, 0, 0),
-            "augment.mix needs train.loss info_nce, without soft_targets, teachers, hard_negatives",
+            "set augment.mix=0 with train.loss sigmoid, soft_targets, teachers or hard_negatives",
         )
         distinct = {name.lower() for name in names}  # they name files
         check(len(distinct) == len(names), f"two stages share a name: {', '.join(names)}")
