@@ -195,10 +195,10 @@ class TrainConfig:
     """The logit scale's learning rate, as a multiple of the heads'."""
     self_distillation: int = 0
     """Epochs, when training has ended, in which the image encoder learns to give at one look at a
-    photo the mean of what it gives at several; kept if the validation rsum rises; 0: none."""
+    photo the mean of what it gives at several; kept if held-out photos are found better."""
     hub_prototypes: int = 0
     """Size of the correction of hubs that is fitted when training has ended, in prototypes of the
-    training photos and captions, and kept if it raises the validation rsum; 0: none."""
+    training photos and captions, and kept if held-out photos are found better; 0: none."""
     ema: float = 0.0
     """Decay of a running average of the weights, which is validated and kept; 0: the weights."""
     weight_decay: float = 0.05

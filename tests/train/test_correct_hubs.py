@@ -15,7 +15,7 @@ from pairlight.train import hubs
 from pairlight.train.hubs import correct_hubs, corrected, fit_hubs
 from pairlight.train.soup import greedy_soup
 from pairlight.train.trainer import train
-from pairlight.train.validate import scores
+from pairlight.train.validate import Trial, scores
 from pairlight.types import Embeddings
 
 
@@ -60,20 +60,33 @@ def recipe(tiny_recipe):
     return dataclasses.replace(tiny_recipe, train=config)
 
 
+def scored(rsum):
+    return {"rsum": rsum, "loss": 3 - rsum}
+
+
+def test_few_photos_judge_by_the_loss_and_many_by_recall():
+    worse_found_but_surer = {"rsum": 449.6, "loss": 1.987}
+    before = {"rsum": 450.8, "loss": 2.076}
+    few, many = (Trial(before, worse_found_but_surer, n) for n in (499, 500))
+    assert few.kept and str(few) == "loss 2.076 -> 1.987, kept"
+    assert not many.kept and str(many) == "rsum 450.8 -> 449.6, left out"
+    assert not Trial(before, before, 20).kept and not Trial(before, before, 1000).kept
+
+
 @pytest.mark.parametrize("better", [True, False])
 def test_training_ends_with_it_where_it_helps(
     tmp_path, recipe, sample_manifest, monkeypatch, better
 ):
     rsums = iter([1.0, 2.0 if better else 1.0])
-    monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": next(rsums)})
+    monkeypatch.setattr(hubs, "scores", lambda *args: scored(next(rsums)))
     result = train(sample_manifest, recipe, tmp_path, device="cpu")
     model, content = load_checkpoint(result.best)
     assert model.corrects_hubs == better
     assert ("val_before_hubs" in content) == better
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     (found,) = (line for line in lines if line["event"] == "hubs")
-    after = {"rsum": 2.0 if better else 1.0}
-    assert (found["kept"], found["before"], found["val"]) == (better, {"rsum": 1.0}, after)
+    after = scored(2.0 if better else 1.0)
+    assert (found["kept"], found["before"], found["val"]) == (better, scored(1.0), after)
     # What a resumed run goes on from is as training left it, and so is each stage's best.
     others = [path for path in result.best.parent.glob("*.pth") if path != result.best]
     assert len(others) == 3
@@ -86,7 +99,7 @@ def test_a_resumed_and_finished_run_is_not_corrected_twice(
     tmp_path, recipe, sample_manifest, monkeypatch, after
 ):
     rsums = iter([1.0, after])
-    monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": next(rsums)})
+    monkeypatch.setattr(hubs, "scores", lambda *args: scored(next(rsums)))
     result = train(sample_manifest, recipe, tmp_path, device="cpu")
     before = result.best.read_bytes()
     train(sample_manifest, recipe, tmp_path, resume=True, device="cpu")
@@ -95,7 +108,7 @@ def test_a_resumed_and_finished_run_is_not_corrected_twice(
 
 def test_frozen_runs_fit_it_to_kept_features(tmp_path, recipe, sample_manifest, monkeypatch):
     rsums = iter([1.0, 2.0])
-    monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": next(rsums)})
+    monkeypatch.setattr(hubs, "scores", lambda *args: scored(next(rsums)))
     found = {}
     fit = hubs.fit_hubs
 
@@ -113,7 +126,7 @@ def test_frozen_runs_fit_it_to_kept_features(tmp_path, recipe, sample_manifest, 
     photos = read_manifest(sample_manifest)
     splits = [[photo for photo in photos if photo.split == name] for name in ("train", "val")]
     kept = dict(found)
-    monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": 0.0})
+    monkeypatch.setattr(hubs, "scores", lambda *args: scored(0.0))
     correct_hubs(model, tuple(splits), 8, "cpu", Output(quiet=True))
     for name in ("bank", "held_out"):
         np.testing.assert_allclose(found[name].images, kept[name].images, atol=2e-3)
@@ -132,10 +145,10 @@ def test_a_soup_of_one_gets_it_and_training_sets_out_without_it(
     tmp_path, tiny_run, tiny_recipe, sample_manifest, monkeypatch, capsys
 ):
     rsums = iter([1.0, 2.0])
-    monkeypatch.setattr(hubs, "scores", lambda *args: {"rsum": next(rsums)})
+    monkeypatch.setattr(hubs, "scores", lambda *args: scored(next(rsums)))
     out = tmp_path / "corrected.pth"
     made = greedy_soup([tiny_run[1].best], sample_manifest, out, hub_prototypes=8, device="cpu")
-    assert made.val == {"rsum": 2.0}
+    assert made.val == scored(2.0)
     model, _ = load_checkpoint(out)
     assert model.corrects_hubs
     with pytest.raises(ConfigError, match="--hub-prototypes"):

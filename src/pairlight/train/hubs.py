@@ -56,8 +56,8 @@ def correct_hubs(
 ) -> Trial | None:
     """Fit hub correction of `count` prototypes a tower to the first split, judge it on the second.
 
-    `model` gets it where the scores on the second rise, and is as it was where they do not. Returns
-    None where a split has no captions to fit or judge by.
+    `model` gets it where the second is found better, and is as it was where it is not. Returns None
+    where a split has no captions to fit or judge by.
     """
     train, val = (each if isinstance(each, Kept) else _captioned(each) for each in splits)
     if not all(isinstance(each, Kept) or len(each) > 1 for each in (train, val)):
@@ -71,9 +71,9 @@ def correct_hubs(
     before = scores(held_out, model.logit_scale.item())
     hubs = fit_hubs(bank, held_out, 1 / model.logit_scale.item(), count, seed)
     model.image_hubs, model.text_hubs = (each.to(device) for each in hubs)
-    trial = Trial(before, scores(corrected(hubs, held_out), model.logit_scale.item()))
-    rsums = f"{before['rsum']:.1f} -> {trial.after['rsum']:.1f}"
-    output.say(f"correction of hubs: rsum {rsums}, {'kept' if trial.kept else 'left out'}")
+    after = scores(corrected(hubs, held_out), model.logit_scale.item())
+    trial = Trial(before, after, len(held_out.images))
+    output.say(f"correction of hubs: {trial}")
     if not trial.kept:
         model.forget_hubs()
     return trial

@@ -130,9 +130,8 @@ def distil_looks(
     before = validate(model, val, device, output)
     weights = {name: each.clone() for name, each in model.state_dict().items()}
     _train(model, train, recipe, blocks, device, output)
-    trial = Trial(before, validate(model, val, device, output))
-    rsums = f"{before['rsum']:.1f} -> {trial.after['rsum']:.1f}"
-    output.say(f"self-distillation: rsum {rsums}, {'kept' if trial.kept else 'left out'}")
+    trial = Trial(before, validate(model, val, device, output), len(val))
+    output.say(f"self-distillation: {trial}")
     if not trial.kept:
         model.load_state_dict(weights)
     return trial

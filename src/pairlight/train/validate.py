@@ -16,19 +16,30 @@ from pairlight.train.kept import Kept
 from pairlight.types import Embeddings, Photo
 
 Split = Kept | Sequence[Photo]
+# Among fewer held-out photos nearly everything is found, and recall hardly tells two models apart.
+FEW_JUDGES = 500
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Scores on held-out photos before a change to a finished model and with it."""
+    """Scores on `judges` held-out photos before a change to a finished model and with it."""
 
     before: dict[str, Any]
     after: dict[str, Any]
+    judges: int
 
     @property
     def kept(self) -> bool:
-        """Whether it helped, and so stays."""
+        """Whether it helped, and so stays: the rsum rises, or of few judges the loss falls."""
+        if self.judges < FEW_JUDGES:
+            return self.after["loss"] < self.before["loss"]
         return self.after["rsum"] > self.before["rsum"]
+
+    def __str__(self) -> str:
+        """Name what was compared, before and after, and what came of it."""
+        name, digits = ("loss", 3) if self.judges < FEW_JUDGES else ("rsum", 1)
+        found = (f"{each[name]:.{digits}f}" for each in (self.before, self.after))
+        return f"{name} {' -> '.join(found)}, {'kept' if self.kept else 'left out'}"
 
 
 def validate(model: DualEncoder, held_out: Split, device: str, output: Output) -> dict[str, Any]:
