@@ -15,6 +15,7 @@ from pairlight.export import run as module
 from pairlight.export.describe import licences
 from pairlight.export.probes import from_sample
 from pairlight.export.run import Options, export_model, summary
+from pairlight.models.checkpoint import extra_of, load_checkpoint, save_checkpoint
 from pairlight.models.weights import sha256_of
 from pairlight.output import Output
 from pairlight.runtime.folder import FILES
@@ -169,7 +170,7 @@ def test_photos_enough_to_calibrate_by_reach_the_description(
     graphs, tiny_checkpoint, sources, tmp_path
 ):
     def calibrate(images, texts, owner, captions, learnt, encode):
-        assert learnt == ["a thing it learnt from"] * len(sources.calibration)
+        assert learnt == ["a thing it learnt from"] * len(sources.calibration) + ["pizza"] * 10
         np.testing.assert_allclose(encode(captions), texts, atol=1e-5)
         return {"images": len(images), "texts": len(texts), "last": captions[-1]}
 
@@ -180,7 +181,10 @@ def test_photos_enough_to_calibrate_by_reach_the_description(
         for photo in sources.calibration
     ]
     known = dataclasses.replace(sources, learnt=learnt)
-    export_model(tiny_checkpoint, out, known, options, QUIET, calibrate)
+    model, content = load_checkpoint(tiny_checkpoint)
+    named = tmp_path / "named.pth"
+    save_checkpoint(named, model, **extra_of(content) | {"class_names": ["pizza"]})
+    export_model(named, out, known, options, QUIET, calibrate)
     stored = json.loads((out / "model.json").read_text())["calibration"]
     assert stored["images"] == 18 and stored["texts"] == 90 and stored["last"]
     assert ExportedModel(out).calibration == stored

@@ -241,6 +241,7 @@ def test_a_run_resumes_to_the_same_weights(tmp_path, with_classes, sample_manife
             train(sample_manifest, recipe, tmp_path / "cut", device="cpu")
     resumed = train(sample_manifest, recipe, tmp_path / "cut", resume=True, device="cpu")
     assert [e["loss"] for e in resumed.history] == [e["loss"] for e in whole.history]
+    assert load_checkpoint(resumed.last)[1]["class_names"][0] == "tench"
     start = json.loads((tmp_path / "cut" / "log.jsonl").read_text().splitlines()[0])
     assert start["recipe"]["train"]["class_names"] == 1.0
 

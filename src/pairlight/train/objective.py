@@ -66,6 +66,11 @@ class Objective:
             loss = loss + config.class_names * self.classes.loss(batch, scale)
         return loss
 
+    @property
+    def class_names(self) -> list[str]:
+        """The names of classes that are learnt beside the captions."""
+        return list(self.classes.classifier.names) if self.classes else []
+
     def in_precision(self, precision: Precision) -> Objective:
         """Return the same, its text encoder run in `precision`."""
         classes = self.classes and replace(self.classes, precision=precision)

@@ -102,7 +102,8 @@ def greedy_soup(
             f"{paths[0]}: no {' and no '.join(names)} helps it on {split}; nothing written"
         )
     chosen = [paths[n] for n in taken]
-    facts = {key: contents[order[0]].get(key) for key in ("recipe_name", "recipe", "data_hash")}
+    shared = ("recipe_name", "recipe", "data_hash", "class_names")
+    facts = {key: contents[order[0]].get(key) for key in shared}
     parts = [{"file": path.name, "sha256": sha256_of(path)} for path in chosen]
     save_checkpoint(out, model.cpu(), **facts, val=best, soup=parts)
     rsums = {str(path): val["rsum"] for path, val in zip(paths, alone, strict=True)}

@@ -214,6 +214,7 @@ class Trainer:
             "epoch": len(self.history),
             "stage": state.stage.name,
             "val": self.history[-1]["val"],
+            "class_names": state.objective.class_names,
         }
 
     def _save_best(self, state: epochs.StageState) -> None:
