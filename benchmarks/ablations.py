@@ -67,7 +67,7 @@ LEVERS: dict[str, dict[str, list[str]]] = {
     "tune": COMMON
     | {
         "no token dropout": ["augment.token_dropout=0"],
-        "token dropout 0.2": ["augment.token_dropout=0.2"],
+        "token dropout 0.1": ["augment.token_dropout=0.1"],
         "rates x 0.5": ["stages.0.image_lr=1.5e-4", "stages.0.text_lr=7.5e-5"],
         "rates x 2": ["stages.0.image_lr=6e-4", "stages.0.text_lr=3e-4"],
         "text frozen": ["stages.0.text_layers=0", "stages.0.text_lr=0"],
