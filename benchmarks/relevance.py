@@ -79,12 +79,21 @@ def part(held, chosen):
     return images[chosen], texts[rows], place[owner[rows]], [captions[row] for row in rows]
 
 
-def learnt_words(manifest, split):
-    """The vocabulary of a manifest's training captions, empty if these are the ones measured on."""
+def learnt_words(manifest, split, model=None):
+    """The vocabulary of a manifest's training captions, empty if these are the ones measured on.
+
+    A checkpoint `model` may have learnt names of classes beside them, which count as in an export.
+    """
     if split == "train":
         return Vocabulary()
     photos = [photo for photo in read_manifest(manifest) if photo.split == "train"]
-    return Vocabulary.of(text for photo in photos for text in photo.captions)
+    learnt = [text for photo in photos for text in photo.captions]
+    if model is not None and Path(model).is_file():
+        from pairlight.export.run import AS_CAPTIONS  # needs torch, which exported models do not
+        from pairlight.models.checkpoint import read_checkpoint
+
+        learnt += AS_CAPTIONS * list(read_checkpoint(Path(model)).get("class_names") or ())
+    return Vocabulary.of(learnt)
 
 
 def among_others_like_them(half, held, seed):
@@ -247,7 +256,8 @@ def measure(args):
     calibration = Calibration.of(model)
     if args.manifest:
         held = extended(embed(model, args.manifest, args.split), model, args.seed)
-        words = Vocabulary() if args.blind else learnt_words(args.manifest, args.split)
+        words = learnt_words(args.manifest, args.split, args.model)
+        words = Vocabulary() if args.blind else words
         calibration, bins = fitted(held, args.seed, words, model)
         draw(bins, args.diagram)
     if calibration is None:
