@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pairlight.train.epoch import Embedded
 
 PROMPT = "a photo of a {}"
-DRAWN = 192  # Names a step, where the text encoder is trained: an eighth of a batch's work.
+DRAWN = 192  # Names a step where text is trained: about a fifth of what its captions take.
 ENOUGH_TO_TELL = 2000  # Captions whose language is looked at.
 RARE = 0.1  # Share of the chance to be drawn that all classes have alike.
 
