@@ -20,6 +20,7 @@ from pairlight.models.dual_encoder import DualEncoder
 from pairlight.models.image_encoders import build_image_encoder
 from pairlight.output import Output
 from pairlight.threads import untracked
+from pairlight.train import objective
 from pairlight.train.class_names import DRAWN, ask_classifier
 from pairlight.train.head_init import fit_heads
 from pairlight.train.kept import Kept
@@ -242,6 +243,9 @@ def test_a_run_resumes_to_the_same_weights(tmp_path, with_classes, sample_manife
     resumed = train(sample_manifest, recipe, tmp_path / "cut", resume=True, device="cpu")
     assert [e["loss"] for e in resumed.history] == [e["loss"] for e in whole.history]
     assert load_checkpoint(resumed.last)[1]["class_names"][0] == "tench"
+    with pytest.MonkeyPatch.context() as patch:  # of a run that has ended nothing is asked again
+        patch.setattr(objective, "ask_classifier", lambda *_: pytest.fail("asked"))
+        train(sample_manifest, recipe, tmp_path / "cut", resume=True, device="cpu")
     start = json.loads((tmp_path / "cut" / "log.jsonl").read_text().splitlines()[0])
     assert start["recipe"]["train"]["class_names"] == 1.0
 

@@ -68,12 +68,13 @@ class Trainer:
         """Run every epoch that is left."""
         if resumed is not None:
             self._restore(resumed)
-        targets = self.recipe, self.model, self.train, self.cache, self.device, self.output
-        self.objective = prepare_objective(*targets, resumed["meaning"] if resumed else None)
-        inputs = None
+        inputs, meaning = None, resumed["meaning"] if resumed else None
         while (position := next_position(self.history, self.recipe)) is not None:
             held = resumed["optimizer"] if resumed and position.epoch else None
             resumed = None
+            if self.objective is None:  # nothing is asked of a run that has ended
+                targets = self.recipe, self.model, self.train, self.cache, self.device, self.output
+                self.objective = prepare_objective(*targets, meaning)
             inputs = self._run_stage(position, held)
         if self.recipe.train.runs == 1:  # of several runs the average is finished instead
             photos, recipe = (self.train, self.val), self.recipe
