@@ -68,8 +68,10 @@ def test_few_photos_judge_by_the_loss_and_many_by_recall():
     worse_found_but_surer = {"rsum": 449.6, "loss": 1.987}
     before = {"rsum": 450.8, "loss": 2.076}
     few, many = (Trial(before, worse_found_but_surer, n) for n in (499, 500))
-    assert few.kept and str(few) == "loss 2.076 -> 1.987, kept"
+    assert few.kept and str(few) == "rsum 450.8 -> 449.6, loss 2.076 -> 1.987, kept"
     assert not many.kept and str(many) == "rsum 450.8 -> 449.6, left out"
+    much_worse_found = worse_found_but_surer | {"rsum": 430.0}
+    assert not Trial(before, much_worse_found, 100).kept
     assert not Trial(before, before, 20).kept and not Trial(before, before, 1000).kept
 
 

@@ -16,6 +16,7 @@ from pairlight.output import Output
 from pairlight.train import runs as module
 from pairlight.train.run import TrainResult
 from pairlight.train.runs import train_runs
+from pairlight.train.validate import SLACK
 
 
 def with_runs(recipe, number, **changes):
@@ -41,7 +42,8 @@ def test_the_second_run_has_the_next_seed_and_sets_out_from_the_firsts_heads(mad
     assert not any(each["event"] == "hubs" for each in [*first, *second])  # the average gets it
     (soup,) = (each for each in first if each["event"] == "soup")
     assert soup["of"] == 2 and len(soup["alone"]) == 2
-    assert soup["val"]["rsum"] >= max(soup["alone"].values())
+    # Few photos judge the correction of hubs, which may cost so much of their recall.
+    assert soup["val"]["rsum"] >= max(soup["alone"].values()) - SLACK
     assert not (out / "cache").exists() and not list(out.rglob("average_*"))
 
 

@@ -115,7 +115,7 @@ def test_what_does_not_help_is_undone(recipe, splits, monkeypatch, tiny_checkpoi
     assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
     told = capsys.readouterr().out
     assert re.search(r"self-distillation 2/2: cosine [01]\.\d{4} to the mean", told)
-    assert "loss 1.000 -> 1.000, left out" in told
+    assert "rsum 2.0 -> 2.0, loss 1.000 -> 1.000, left out" in told
 
 
 def test_seeds_decide_and_lost_photos_are_passed_over(
@@ -177,7 +177,7 @@ def test_a_soup_of_one_gets_it(tmp_path, tiny_checkpoint, sample_manifest, monke
     with pytest.raises(SystemExit) as stop:
         main([*words, "--self-distillation", "1", "--device", "cpu"])
     assert stop.value.code == 0
-    assert "loss 2.000 -> 1.000, kept" in capsys.readouterr().out
+    assert "rsum 1.0 -> 2.0, loss 2.000 -> 1.000, kept" in capsys.readouterr().out
     assert read_checkpoint(out)["val"] == scored(2.0)
     before, after = (load_checkpoint(path)[0].state_dict() for path in (tiny_checkpoint, out))
     changed = [name for name in before if not torch.equal(before[name], after[name])]
