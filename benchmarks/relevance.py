@@ -256,8 +256,8 @@ def measure(args):
     calibration = Calibration.of(model)
     if args.manifest:
         held = extended(embed(model, args.manifest, args.split), model, args.seed)
-        words = learnt_words(args.manifest, args.split, args.model)
-        words = Vocabulary() if args.blind else words
+        known = args.manifest, args.split, args.model
+        words = Vocabulary() if args.blind else learnt_words(*known)
         calibration, bins = fitted(held, args.seed, words, model)
         draw(bins, args.diagram)
     if calibration is None:
