@@ -91,7 +91,7 @@ class AugmentConfig:
     """Seed of views kept on disk, so that runs with several train.seed can share them."""
 
     def __post_init__(self) -> None:
-        check(0 < self.crop_scale <= 1, "augment.crop_scale must be above 0 and at most 1")
+        check(0 < self.crop_scale <= 1, f"augment.crop_scale: {self.crop_scale} is not in (0, 1]")
         for name in ("flip", "jitter", "token_dropout", "word_dropout", "region_dropout"):
             _check_in(f"augment.{name}", getattr(self, name), 0, 1)
         _check_in("augment.mix", self.mix, 0, 0.5)
@@ -194,8 +194,8 @@ class TrainConfig:
     scale_rate: float = 1.0
     """The logit scale's learning rate, as a multiple of the heads'."""
     self_distillation: int = 0
-    """Epochs, when training has ended, in which the image encoder learns to give at one look at a
-    photo the mean of what it gives at several; kept if held-out photos are found better."""
+    """Epochs, when training has ended, in which the image encoder learns to give at one look what
+    it gives at several, on average; kept if held-out photos are found better; 0: none."""
     hub_prototypes: int = 0
     """Size of the correction of hubs that is fitted when training has ended, in prototypes of the
     training photos and captions, and kept if held-out photos are found better; 0: none."""

@@ -16,11 +16,17 @@ from pairlight.train.autopilot import autopilot, fitted, judge
 @pytest.mark.parametrize("count", [2, 9, 40, 200, 1000, 6000, 100_000])
 def test_batches_and_epochs_suit_the_number_of_photos(count):
     base = load_recipe("small")
-    for stage, own in zip(fitted(base, count), (base.stages[0], base.stages[-1]), strict=True):
+    owns, steps = (base.stages[0], base.stages[-1]), (2, 8)
+    for stage, own, least in zip(fitted(base, count), owns, steps, strict=True):
         assert 2 <= stage.batch_size <= own.batch_size
         assert own.epochs <= stage.epochs <= 60
         if count >= 64:
-            assert count // stage.batch_size >= 8  # an epoch has steps to take
+            assert count // stage.batch_size >= least  # an epoch has steps to take
+
+
+def test_heads_of_few_photos_see_many_at_once():
+    heads, tune = fitted(load_recipe("small"), 180)
+    assert (heads.batch_size, tune.batch_size) == (64, 16)
 
 
 def test_thousands_of_photos_get_the_recipe_as_it_is():

@@ -120,15 +120,16 @@ def choose(
 def fitted(base: Recipe, count: int) -> tuple[StageConfig, StageConfig]:
     """Return the base recipe's first and last stage with batches and epochs for `count` photos.
 
-    Batches of at most an eighth of the photos, so that an epoch has steps to take; epochs such
-    that a stage takes as many steps as it does on thousands of photos, within reason.
+    Batches of at most an eighth of the photos, so that an epoch has steps to take, and for heads
+    half of them: in smaller ones they lose much of their head start. Epochs such that a stage
+    takes as many steps as it does on thousands of photos, within reason.
     """
     stages = []
-    for stage, wanted, most in (
-        (base.stages[0], HEAD_STEPS, 60),
-        (base.stages[-1], TUNE_STEPS, 40),
+    for stage, wanted, most, parts in (
+        (base.stages[0], HEAD_STEPS, 60, 2),
+        (base.stages[-1], TUNE_STEPS, 40, 8),
     ):
-        size = min(stage.batch_size, max(8, 2 ** int(math.log2(max(1, count / 8)))))
+        size = min(stage.batch_size, max(8, 2 ** int(math.log2(max(1, count / parts)))))
         steps = max(1, count // min(size, max(1, count)))
         epochs = min(most, max(stage.epochs, math.ceil(wanted / steps)))
         stages.append(dataclasses.replace(stage, batch_size=size, epochs=epochs))
