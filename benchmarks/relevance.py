@@ -79,20 +79,24 @@ def part(held, chosen):
     return images[chosen], texts[rows], place[owner[rows]], [captions[row] for row in rows]
 
 
-def learnt_words(manifest, split, model=None):
+def learnt_words(manifest, split, path, model):
     """The vocabulary of a manifest's training captions, empty if these are the ones measured on.
 
-    A checkpoint `model` may have learnt names of classes beside them, which count as in an export.
+    The model of `path` may have learnt names of classes beside them: an exported one has counted
+    them, those of a checkpoint count as an export counts them.
     """
     if split == "train":
         return Vocabulary()
+    carried = Calibration.of(model)
+    if carried is not None and carried.vocabulary.counts:
+        return carried.vocabulary
     photos = [photo for photo in read_manifest(manifest) if photo.split == "train"]
     learnt = [text for photo in photos for text in photo.captions]
-    if model is not None and Path(model).is_file():
+    if Path(path).is_file():
         from pairlight.export.run import AS_CAPTIONS  # needs torch, which exported models do not
         from pairlight.models.checkpoint import read_checkpoint
 
-        learnt += AS_CAPTIONS * list(read_checkpoint(Path(model)).get("class_names") or ())
+        learnt += AS_CAPTIONS * list(read_checkpoint(Path(path)).get("class_names") or ())
     return Vocabulary.of(learnt)
 
 
@@ -256,7 +260,7 @@ def measure(args):
     calibration = Calibration.of(model)
     if args.manifest:
         held = extended(embed(model, args.manifest, args.split), model, args.seed)
-        known = args.manifest, args.split, args.model
+        known = args.manifest, args.split, args.model, model
         words = Vocabulary() if args.blind else learnt_words(*known)
         calibration, bins = fitted(held, args.seed, words, model)
         draw(bins, args.diagram)

@@ -117,7 +117,7 @@ def main():
     model = pairlight.load(args.model)
     held = extended(embed(model, args.manifest, args.split), model, args.seed)
     cover = coverage(held[3], held[2], len(held[0]))
-    known = learnt_words(args.manifest, args.split)
+    known = learnt_words(args.manifest, args.split, args.model, model)
     words = [(known.familiarity(text), rarest(known, text)) for text in held[3]]
     photos = np.random.default_rng(args.seed).permutation(len(held[0]))
     folds = []
