@@ -77,7 +77,8 @@ def test_a_port_that_is_taken(store, capsys):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_it_serves_until_it_is_told_to_stop(store, tmp_path):
+@pytest.mark.parametrize(("told", "codes"), [("SIGINT", (0, 130)), ("SIGTERM", (143,))])
+def test_it_serves_until_it_is_told_to_stop(store, tmp_path, told, codes):
     code = (
         "import sys, typer, pairlight\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[1] / 'search')!r})\n"
@@ -97,10 +98,11 @@ def test_it_serves_until_it_is_told_to_stop(store, tmp_path):
         lines = [server.stdout.readline()]
         while lines[-1].strip() not in ("}", ""):
             lines.append(server.stdout.readline())
-        told = json.loads("".join(lines))
-        with urllib.request.urlopen(told["url"] + "api/v1/search?text=red&k=1") as answer:
+        url = json.loads("".join(lines))["url"]
+        with urllib.request.urlopen(url + "api/v1/search?text=red&k=1") as answer:
             assert json.load(answer)["hits"][0]["name"] == "red.png"
-        server.send_signal(signal.SIGINT)
-        assert server.wait(60) in (0, 130)
+        server.send_signal(getattr(signal, told))
+        assert server.wait(60) in codes
         said = server.stderr.read()
     assert "Traceback" not in said and "photos of a.db" in said
+    assert not (tmp_path / "a.db-wal").exists()  # the store was closed

@@ -1,7 +1,9 @@
 """Listens and serves until stopped."""
 
+import signal
 import socket
 import sys
+from typing import NoReturn
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -50,8 +52,21 @@ def address_of(listener: socket.socket, settings: Settings) -> str:
 
 
 def serve(app: ASGIApp, settings: Settings, listener: socket.socket) -> None:
-    """Serve `app` on `listener` until Ctrl-C or SIGTERM."""
-    server_of(app, settings).run(sockets=[listener])
+    """Serve `app` on `listener` until Ctrl-C or SIGTERM, which becomes a `SystemExit`.
+
+    Runs in the main thread only.
+    """
+    # uvicorn raises the signal anew when it has stopped. That would end the process on the spot,
+    # with the store still open.
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        server_of(app, settings).run(sockets=[listener])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def server_of(app: ASGIApp, settings: Settings) -> uvicorn.Server:
