@@ -91,13 +91,12 @@ def learnt_words(manifest, split, path, model):
     if carried is not None and carried.vocabulary.counts:
         return carried.vocabulary
     photos = [photo for photo in read_manifest(manifest) if photo.split == "train"]
-    learnt = [text for photo in photos for text in photo.captions]
     if Path(path).is_file():
-        from pairlight.export.run import AS_CAPTIONS  # needs torch, which exported models do not
+        from pairlight.export.run import texts_learnt  # needs torch, which exported models do not
         from pairlight.models.checkpoint import read_checkpoint
 
-        learnt += AS_CAPTIONS * list(read_checkpoint(Path(path)).get("class_names") or ())
-    return Vocabulary.of(learnt)
+        return Vocabulary.of(texts_learnt(photos, read_checkpoint(Path(path))))
+    return Vocabulary.of(text for photo in photos for text in photo.captions)
 
 
 def among_others_like_them(half, held, seed):

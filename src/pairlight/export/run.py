@@ -31,7 +31,7 @@ from pairlight.output import Output
 from pairlight.runtime.folder import DESCRIPTION, WORD_VECTORS
 from pairlight.runtime.sessions import make_session
 from pairlight.runtime.word_vectors import WordVectors
-from pairlight.types import Json
+from pairlight.types import Json, Photo
 
 # A long text tower needs no more texts than this to show its outlier channels.
 _TEXT_FEEDS = 16
@@ -102,15 +102,22 @@ def export_model(
         files[WORD_VECTORS] = trial.vectors.to_bytes()
         asked = trial.vectors.added(probes.captions, asked)
         encode = _with_words(trial.vectors, encode)
-    learnt = [text for photo in sources.learnt for text in photo.captions]
-    if learnt:
-        learnt += AS_CAPTIONS * list(content.get("class_names") or ())
     judged = images, asked, probes.owner, probes.captions
-    facts["calibration"] = calibrate(*judged, learnt, encode)
+    facts["calibration"] = calibrate(*judged, texts_learnt(sources.learnt, content), encode)
     description = describe(dual, name, sha256_of(checkpoint), files, facts)
     files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
     write_folder(out, files, options.overwrite)
     return description
+
+
+def texts_learnt(photos: Sequence[Photo], content: Json) -> list[str]:
+    """Return what a checkpoint's model was taught to read, each text as often as it counts.
+
+    These are the captions of its training `photos` and the names of classes that its `content`
+    notes; none where the photos are not known.
+    """
+    captions = [text for photo in photos for text in photo.captions]
+    return captions and captions + AS_CAPTIONS * list(content.get("class_names") or ())
 
 
 def _asks(dual: DualEncoder, tower: bytes) -> Encode:
