@@ -193,6 +193,9 @@ class TrainConfig:
     near to the names of the classes seen in it; `head_init: cca` counts them as captions, too."""
     scale_rate: float = 1.0
     """The logit scale's learning rate, as a multiple of the heads'."""
+    interpolate: bool = False
+    """When training has ended, try image encoders on the line from the start to the trained one,
+    and keep the one with which held-out photos are found best."""
     self_distillation: int = 0
     """Epochs, when training has ended, in which the image encoder learns to give at one look what
     it gives at several, on average; kept if held-out photos are found better; 0: none."""
@@ -240,10 +243,7 @@ class TrainConfig:
         )
         check(self.soft_temperature > 0, "train.soft_temperature must be positive")
         check(0 <= self.ema < 1, f"train.ema must be in [0, 1), got {self.ema}")
-        check(
-            0 <= self.hub_prototypes <= 65536,
-            f"train.hub_prototypes must be in [0, 65536], got {self.hub_prototypes}",
-        )
+        _check_in("train.hub_prototypes", self.hub_prototypes, 0, 65536)
         check(self.self_distillation >= 0, "train.self_distillation must not be negative")
         check(self.patience > 0, "train.patience must be positive")
         check(self.chunk > 0, "train.chunk must be positive")

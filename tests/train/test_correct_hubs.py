@@ -178,7 +178,7 @@ def test_a_soup_of_one_gets_it_and_training_sets_out_without_it(
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"hub_prototypes": -1}, "hub_prototypes must be in"), ({"hub_prototypes": 8}, "embed_dim")],
+    [({"hub_prototypes": -1}, "hub_prototypes must be from"), ({"hub_prototypes": 8}, "embed_dim")],
 )
 def test_bad_sizes_are_refused(tiny_recipe, changes, message):
     narrow = dataclasses.replace(tiny_recipe.model, embed_dim=2)

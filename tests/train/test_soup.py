@@ -108,7 +108,7 @@ def test_a_place_that_cannot_be_written_to_is_found_before_the_scoring(
 
 def test_refusals(tmp_path, tiny_recipe, runs, sample_manifest):
     one = runs[0].best
-    with pytest.raises(ConfigError, match="two different checkpoints, or one and --image-size"):
+    with pytest.raises(ConfigError, match="two different checkpoints, or one and --start"):
         greedy_soup([one, one], sample_manifest, tmp_path / "soup.pth")
     with pytest.raises(ConfigError, match="exists already"):
         greedy_soup([one, runs[1].best], sample_manifest, one)

@@ -22,6 +22,14 @@ def soup(
             help="Side of photos for the result, best a multiple of 32; default: that of the runs.",
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="The checkpoint that the runs set out from: the result's image encoder is put "
+            "between it and their average, where it does best.",
+        ),
+    ] = None,
     hub_prototypes: Annotated[
         int | None,
         typer.Option(
@@ -50,9 +58,11 @@ def soup(
     --init ITS/checkpoints/best_heads_256.pth and another --set train.seed. The result is as
     small and fast as one of them. With --image-size it looks at photos of another size than
     training did, one checkpoint too: after views of 224 pixels, photos of 256 are found better.
+    With --start, best_heads_256.pth of the first run, the image encoder steps back from what it has
+    learnt, as far as the scores rise: fine-tuning goes too far, most of all in a single run.
     With --self-distillation the image encoder learns from the training photos to give at one look
     what it gives, on average, at a photo, its mirror image and its middle. With --hub-prototypes
-    photos and texts that match anything at all are held back, fitted to the training photos. Both
+    photos and texts that match anything at all are held back, fitted to the training photos. All
     do for one checkpoint too, and are kept if the scores rise.
 
     \b
@@ -80,6 +90,7 @@ def soup(
         image_size,
         hub_prototypes,
         self_distillation,
+        start,
     )
     output.say(f"{len(made.taken)} of {len(checkpoints)} taken: rsum {made.val['rsum']:.1f}")
     output.say(f"next: pairlight evaluate --model {out} --manifest {manifest}")

@@ -108,7 +108,8 @@ def choose(
         tune, name="probe", epochs=math.ceil(PROBE_STEPS / steps), views=1, captions_per_image=2
     )
     # It is the encoders that are judged, not what comes after them.
-    plain = dataclasses.replace(base.train, hub_prototypes=0, self_distillation=0)
+    nothing = {"interpolate": False, "hub_prototypes": 0, "self_distillation": 0}
+    plain = dataclasses.replace(base.train, **nothing)
     recipe = dataclasses.replace(base, stages=(heads, probe), train=plain)
     try:
         run = train(manifest, recipe, folder, False, True, output, device, cache)

@@ -8,6 +8,7 @@ from pairlight.config import Recipe
 from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
 from pairlight.train.hubs import correct_checkpoint, correct_hubs
+from pairlight.train.interpolate import Weights, interpolate, interpolate_checkpoint
 from pairlight.train.self_distillation import distil_checkpoint, distil_looks
 from pairlight.train.validate import Split, Trial
 from pairlight.types import Photo
@@ -19,32 +20,43 @@ def finish_model(
     recipe: Recipe,
     device: str,
     output: Output,
+    start: Weights | None = None,
 ) -> dict[str, Any] | None:
-    """Finish `model` as the recipe asks; return its new scores on split val, None if none rose."""
-    val, config = None, recipe.train
+    """Finish `model` as the recipe asks; return its new scores on split val, None if none rose.
+
+    With `start`, the image encoder's weights before training, it is interpolated with them.
+    """
+    trials: list[Trial | None] = []
+    config = recipe.train
+    if start is not None:
+        trials.append(interpolate(model, start, splits[1], device, output))
     if config.self_distillation:
-        trial = distil_looks(model, splits, recipe, device, output)
-        val = trial.after if trial is not None and trial.kept else val
+        trials.append(distil_looks(model, splits, recipe, device, output))
     if config.hub_prototypes:
-        trial = correct_hubs(model, splits, config.hub_prototypes, device, output, config.seed)
-        val = trial.after if trial is not None and trial.kept else val
-    return val
+        count, seed = config.hub_prototypes, config.seed
+        trials.append(correct_hubs(model, splits, count, device, output, seed))
+    kept = [trial.after for trial in trials if trial is not None and trial.kept]
+    return kept[-1] if kept else None
 
 
 def finish_checkpoint(
     path: Path,
     photos: tuple[list[Photo], list[Photo]],
     splits: tuple[Split, Split],
+    start: Weights,
     recipe: Recipe,
     device: str,
     output: Output,
 ) -> dict[str, Trial]:
     """Finish the checkpoint at `path` as the recipe asks; return by name what was tried now.
 
-    `photos` are those of train and val, `splits` the same or what is kept of them. What a resumed
-    run has tried before is not tried again.
+    `photos` are those of train and val, `splits` the same or what is kept of them; `start` are the
+    image encoder's weights before training. What a resumed run has tried before is not tried again.
     """
     found: dict[str, Trial | None] = {}
+    if recipe.train.interpolate:
+        tried = interpolate_checkpoint(path, start, photos[1], device, output)
+        found["interpolation"] = tried
     if recipe.train.self_distillation:
         found["self_distillation"] = distil_checkpoint(path, photos, recipe, device, output)
     if recipe.train.hub_prototypes:

@@ -70,7 +70,8 @@ def train_runs(
         options = (resume, overwrite, output, device, kept)
         found.append(train(manifest, seeded, folder, *options, heads if n else init))
         heads = heads or _heads_of(paths[0], recipe)
-    average = _average(manifest, recipe, paths[0], found, device, output)
+    start = heads if recipe.train.interpolate else None
+    average = _average(manifest, recipe, paths[0], found, start, device, output)
     if cache is None:
         shutil.rmtree(kept, ignore_errors=True)
     return TrainResult(paths[0].best, paths[0].last, found[0].history, average)
@@ -134,6 +135,7 @@ def _average(
     recipe: Recipe,
     paths: RunPaths,
     runs: list[TrainResult],
+    start: Path | None,
     device: str,
     output: Output,
 ) -> dict[str, Any]:
@@ -148,6 +150,7 @@ def _average(
         output=output,
         hub_prototypes=recipe.train.hub_prototypes,
         self_distillation=recipe.train.self_distillation,
+        start=start,
     )
     os.replace(aside, paths.best)
     found = {"taken": len(made.taken), "val": made.val}

@@ -22,7 +22,11 @@ from pairlight.train.validate import validate
 from pairlight.types import Photo
 
 Weights = dict[str, torch.Tensor]
-_NAMES = {"hub_prototypes": "correction of hubs", "self_distillation": "self-distillation"}
+_NAMES = {
+    "start": "step back to the start",
+    "self_distillation": "self-distillation",
+    "hub_prototypes": "correction of hubs",
+}
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,17 @@ def greedy_soup(
     image_size: int | None = None,
     hub_prototypes: int | None = None,
     self_distillation: int | None = None,
+    start: Path | None = None,
 ) -> Soup:
     """Average checkpoints of one model as long as the rsum on `split` rises, and save to `out`.
 
     Greedy soup (Wortsman et al. 2022, "Model soups"): the best alone comes first, each next one
     stays if the average with it is better. Averages make sense for runs that set out from the
-    same weights (`train --init`). With `image_size` the result looks at photos of so many pixels a
-    side, and is judged so; larger photos than the views of training can help (Touvron et al. 2019),
-    one checkpoint too. `self_distillation`, by default the first run's, is the number of epochs in
+    same weights (`train --init`). With `start`, a checkpoint with the image encoder that they set
+    out from, the result's is put between the two, where it does best. With `image_size` the result
+    looks at photos of so many pixels a side, and is judged so; larger photos than the views of
+    training can help (Touvron et al. 2019). For each of these options one checkpoint will do.
+    `self_distillation`, by default the first run's, is the number of epochs in
     which the result learns from its own several looks at the training photos, and `hub_prototypes`,
     by default the first run's, the size of the correction of hubs that is fitted last; each is kept
     where it helps, and corrections of the runs are put aside. Raises `ConfigError` for fewer than
@@ -62,12 +69,10 @@ def greedy_soup(
     if out.exists():
         raise ConfigError(f"{out}: exists already; choose another --out, or remove it")
     asked = {"hub_prototypes": hub_prototypes, "self_distillation": self_distillation}
-    one_will_do = {image_size, *asked.values()} != {None}
+    one_will_do = {image_size, start, *asked.values()} != {None}
     contents = _contents(paths, one_will_do, output)
-    photos, split = read_split(manifest, split)
-    photos = [photo for photo in photos if photo.captions]
-    if not photos:
-        raise DataError(f"{manifest}: no photo of split {split} has a caption")
+    before = _start_of(start, paths[0], contents[0]) if start else None
+    photos, split = _judges(manifest, split)
     recipe = _finishing(contents[0], paths[0], asked)
     bank = _bank(manifest, recipe, asked)
     make_folder(out.parent)  # now, not when all is scored and there is nowhere to write it
@@ -93,11 +98,11 @@ def greedy_soup(
         if kept:
             taken, best = [*taken, candidate], val
     model.load_state_dict(mean([weights[n] for n in taken]))
-    val = finish_model(model, (bank, photos), recipe, device, output)
+    val = finish_model(model, (bank, photos), recipe, device, output, before)
     if val is not None:
         best = val
-    elif any(asked.values()) and len(paths) == 1 and image_size is None:
-        names = [_NAMES[key] for key in filter(asked.get, asked)]
+    elif (start or any(asked.values())) and len(paths) == 1 and image_size is None:
+        names = [_NAMES[key] for key in filter((asked | {"start": start}).get, _NAMES)]
         raise ModelError(
             f"{paths[0]}: no {' and no '.join(names)} helps it on {split}; nothing written"
         )
@@ -108,6 +113,23 @@ def greedy_soup(
     save_checkpoint(out, model.cpu(), **facts, val=best, soup=parts)
     rsums = {str(path): val["rsum"] for path, val in zip(paths, alone, strict=True)}
     return Soup(chosen, rsums, best)
+
+
+def _judges(manifest: Path, split: str) -> tuple[list[Photo], str]:
+    """Return the photos of a split that have captions, and the split's name."""
+    photos, split = read_split(manifest, split)
+    if not (captioned := [photo for photo in photos if photo.captions]):
+        raise DataError(f"{manifest}: no photo of split {split} has a caption")
+    return captioned, split
+
+
+def _start_of(start: Path, first: Path, wanted: dict[str, Any]) -> Weights:
+    """Return the weights of the image encoder in the checkpoint that runs set out from."""
+    (content,) = _contents([start], True, Output(quiet=True))
+    _same_model(first, wanted, start, content)
+    part = "image_encoder."
+    weights = content["state_dict"].items()
+    return {name.removeprefix(part): each for name, each in weights if name.startswith(part)}
 
 
 def _finishing(first: dict[str, Any], path: Path, asked: dict[str, int | None]) -> Recipe:
@@ -146,8 +168,8 @@ def _contents(paths: Sequence[Path], one_will_do: bool, output: Output) -> list[
     contents = [read_checkpoint(path) for path in paths]
     if len({path.resolve() for path in paths}) < 2 and not one_will_do:
         raise ConfigError(
-            "a soup needs two different checkpoints, or one and --image-size, --hub-prototypes or "
-            "--self-distillation"
+            "a soup needs two different checkpoints, or one and --start, --image-size, "
+            "--hub-prototypes or --self-distillation"
         )
     for path, content in zip(paths, contents, strict=True):
         plain = without_hubs(content["state_dict"])

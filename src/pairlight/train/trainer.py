@@ -23,6 +23,7 @@ from pairlight.train import epoch as epochs
 from pairlight.train.average import WeightAverage
 from pairlight.train.finish import finish_checkpoint
 from pairlight.train.inputs import StageInputs
+from pairlight.train.interpolate import image_weights
 from pairlight.train.objective import Objective, prepare_objective
 from pairlight.train.precision import Precision, choose_precision, describe_choice, probe_step
 from pairlight.train.recompute import caching_wanted
@@ -66,6 +67,7 @@ class Trainer:
 
     def run(self, resumed: dict[str, Any] | None) -> None:
         """Run every epoch that is left."""
+        start = image_weights(self.model)
         if resumed is not None:
             self._restore(resumed)
         inputs, meaning = None, resumed["meaning"] if resumed else None
@@ -79,10 +81,10 @@ class Trainer:
         if self.recipe.train.runs == 1:  # of several runs the average is finished instead
             photos, recipe = (self.train, self.val), self.recipe
             splits = inputs.splits if inputs else photos
-            options = (recipe, self.device, self.output)
+            options = (start, recipe, self.device, self.output)
             trials = finish_checkpoint(self.paths.best, photos, splits, *options)
             for name, trial in trials.items():
-                self.log.event(name, kept=trial.kept, before=trial.before, val=trial.after)
+                self.log.event(name, **trial.told())
 
     def _restore(self, content: dict[str, Any]) -> None:
         self.model.load_state_dict(content["state_dict"])

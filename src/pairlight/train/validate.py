@@ -30,12 +30,21 @@ class Trial:
     judges: int
 
     @property
+    def merit(self) -> float:
+        """What the change is judged by, higher is better: the rsum, or of few judges the loss."""
+        return self.after["rsum"] if self.judges >= FEW_JUDGES else -self.after["loss"]
+
+    @property
     def kept(self) -> bool:
         """Whether it helped, and so stays: the rsum rises, or of few judges the loss falls."""
         gain = self.after["rsum"] - self.before["rsum"]
         if self.judges < FEW_JUDGES:
             return gain >= -SLACK and self.after["loss"] < self.before["loss"]
         return gain > 0
+
+    def told(self) -> dict[str, Any]:
+        """Return what a log keeps of it."""
+        return {"kept": self.kept, "before": self.before, "val": self.after}
 
     def __str__(self) -> str:
         """Name what was compared, before and after, and what came of it."""
