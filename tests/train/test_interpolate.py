@@ -126,11 +126,12 @@ def test_between_keeps_what_is_not_a_number_of_the_network():
 
 @pytest.mark.parametrize("after", [1.0, 3.0])
 def test_training_ends_with_it_once_before_hubs_are_corrected(
-    tmp_path, recipe, sample_manifest, monkeypatch, after
+    tmp_path, recipe, heads, sample_manifest, monkeypatch, after
 ):
     judged(monkeypatch, 2.0, after, *[4.0] * 4)
     recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, hub_prototypes=8))
-    result = train(sample_manifest, recipe, tmp_path, device="cpu")
+    # From trained heads, so that the best epoch is one that trained the encoder.
+    result = train(sample_manifest, recipe, tmp_path, device="cpu", init=heads)
     content, kept = read_checkpoint(result.best), after < 2
     told = {"kept": kept, "before": scored(2.0), "val": scored(after), "share": SHARES[0]}
     assert content["interpolation"] == told
@@ -138,18 +139,15 @@ def test_training_ends_with_it_once_before_hubs_are_corrected(
     last = [each for each in events if each["event"] in ("interpolation", "hubs")]
     assert [each["event"] for each in last] == ["interpolation", "hubs"]
     assert told.items() <= last[0].items()
-    # From where the run set out: its heads' stage has the encoder as it was.
-    start, tuned = (
-        read_checkpoint(result.best.with_name(f"best_{name}_16.pth"))["state_dict"]
-        for name in ("heads", "finetune")
-    )
+    finetuned = result.best.with_name("best_finetune_16.pth")
+    start, tuned = (read_checkpoint(path)["state_dict"] for path in (heads, finetuned))
     share = SHARES[0] if kept else 1.0
     for name in (name for name in tuned if name.startswith("image_encoder.")):
         wanted = start[name] + share * (tuned[name] - start[name])
         assert torch.allclose(content["state_dict"][name], wanted, atol=1e-6)
     # Resumed, it is not tried again: there are no more scores to judge by.
     written = result.best.read_bytes()
-    train(sample_manifest, recipe, tmp_path, resume=True, device="cpu")
+    train(sample_manifest, recipe, tmp_path, resume=True, device="cpu", init=heads)
     assert result.best.read_bytes() == written
 
 
@@ -177,12 +175,10 @@ def test_an_average_of_runs_steps_back_from_itself(tmp_path, recipe, sample_mani
     assert "interpolation" not in alone and "soup" in read_checkpoint(result.best)
 
 
-def test_a_soup_of_one_gets_it(
-    tmp_path, tiny_checkpoint, heads, sample_manifest, monkeypatch, capsys
-):
+def test_a_soup_of_one_gets_it(tmp_path, heads, sample_manifest, monkeypatch, capsys):
     judged(monkeypatch, 2.0, 1.8, 1.5, 1.6, 1.9, 2.2)
-    out = tmp_path / "back.pth"
-    words = ["soup", str(tiny_checkpoint), "--manifest", str(sample_manifest), "--out", str(out)]
+    out, tuned = tmp_path / "back.pth", heads.with_name("best_finetune_16.pth")
+    words = ["soup", str(tuned), "--manifest", str(sample_manifest), "--out", str(out)]
     with pytest.raises(SystemExit) as stop:
         main([*words, "--start", str(heads), "--device", "cpu"])
     assert stop.value.code == 0
