@@ -22,6 +22,7 @@ from pairlight.export.word_vectors import (
 from pairlight.hubs import as_queries
 from pairlight.metrics.retrieval import ranks, summary
 from pairlight.runtime import word_vectors
+from pairlight.runtime.word_vectors import query_texts
 
 
 def row(name, images, asked, own):
@@ -51,7 +52,7 @@ def main():
     everyday = {text: showing(text, shown) for text in lines("everyday_queries.txt")}
     captions = [text for each in own for text in each]
     owner = np.repeat(np.arange(len(own)), [len(each) for each in own])
-    plain = {texts: as_queries(model, model.encode_texts(texts))
+    plain = {texts: as_queries(model, model.encode_texts(query_texts(texts)))
              for texts in (tuple(pieces), tuple(everyday), tuple(captions))}  # fmt: skip
     print(f"{len(pieces)} pieces, {len(everyday)} everyday queries, {len(captions)} captions, "
           f"{len(photos)} photos; {len(model.word_vectors.words)} words")  # fmt: skip

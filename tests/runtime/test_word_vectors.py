@@ -7,7 +7,7 @@ import pytest
 
 from pairlight.errors import ModelError
 from pairlight.hubs import as_queries
-from pairlight.runtime.word_vectors import WEIGHT, WordVectors, encode_queries
+from pairlight.runtime.word_vectors import WEIGHT, WordVectors, encode_queries, query_texts
 
 
 class Constant:
@@ -84,8 +84,38 @@ def test_anything_else_is_refused_in_one_line(content):
 
 def test_queries_of_a_model_with_and_without_them(known):
     plain = Constant()
-    texts = ["a dog", "a zebra"]
+    texts = ["dog", "zebra"]
     assert (encode_queries(plain, texts) == as_queries(plain, plain.encode_texts(texts))).all()
     plain.word_vectors = known
     dog, zebra = encode_queries(plain, texts)
     assert dog[1] > 0.9 and np.allclose(zebra, plain.encode_texts(texts)[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("a pizza", "pizza"),
+        ("An Elephant", "Elephant"),
+        ("  the  sea", "sea"),
+        ("the a team", "a team"),
+        ("pizza", "pizza"),
+        ("two dogs in a park", "two dogs in a park"),
+        ("anchor", "anchor"),
+        ("a", "a"),
+        ("the ", "the "),
+        ("", ""),
+    ],
+)
+def test_an_article_in_front_asks_for_nothing(text, asked):
+    assert query_texts([text]) == [asked]
+    heard = Heard()
+    encode_queries(heard, [text])
+    assert heard.texts == [asked]
+
+
+class Heard(Constant):
+    """Keeps the texts that it is asked for."""
+
+    def encode_texts(self, texts):
+        self.texts = list(texts)
+        return super().encode_texts(texts)

@@ -30,7 +30,7 @@ from pairlight.models.dual_encoder import DualEncoder
 from pairlight.output import Output
 from pairlight.runtime.folder import DESCRIPTION, WORD_VECTORS
 from pairlight.runtime.sessions import make_session
-from pairlight.runtime.word_vectors import WordVectors
+from pairlight.runtime.word_vectors import WordVectors, query_texts
 from pairlight.types import Json, Photo
 
 # A long text tower needs no more texts than this to show its outlier channels.
@@ -94,15 +94,14 @@ def export_model(
     files = {f"{t}.onnx": models[verdict.precision[t]][t] for t in TOWERS}
     files["tokenizer.json"] = dual.tokenizer.to_json().encode()
     name, facts = content.get("recipe_name", "unnamed"), _facts(verdict, calibrated)
-    images, texts = (measured[tower][verdict.precision[tower]].embeddings for tower in TOWERS)
-    asked, encode = as_queries(dual, texts), _asks(dual, files["text.onnx"])
+    images = measured["image"][verdict.precision["image"]].embeddings
+    encode = _asks(dual, files["text.onnx"])
     trial = _try_words(sources, dual, files, probes, images, encode, output)
     facts["word_vectors"] = trial.to_json() if trial is not None else None
     if trial is not None and trial.kept:
         files[WORD_VECTORS] = trial.vectors.to_bytes()
-        asked = trial.vectors.added(probes.captions, asked)
         encode = _with_words(trial.vectors, encode)
-    judged = images, asked, probes.owner, probes.captions
+    judged = images, encode(probes.captions), probes.owner, probes.captions
     facts["calibration"] = calibrate(*judged, texts_learnt(sources.learnt, content), encode)
     description = describe(dual, name, sha256_of(checkpoint), files, facts)
     files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
@@ -126,7 +125,7 @@ def _asks(dual: DualEncoder, tower: bytes) -> Encode:
     def encode(texts: Texts) -> np.ndarray:
         run = onnx_run(tower, "text")
         out = np.zeros((len(texts), dual.config.embed_dim), np.float32)
-        for rows, inputs in zip(*text_inputs(dual, texts), strict=True):
+        for rows, inputs in zip(*text_inputs(dual, query_texts(texts)), strict=True):
             out[rows] = run(*inputs)
         return as_queries(dual, out)
 

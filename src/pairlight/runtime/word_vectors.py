@@ -6,6 +6,7 @@ weights of such classifiers, one a word, are added to the embeddings of short te
 """
 
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from pairlight.words import content_words
 # How much single words say beside the text as a whole, by the square of how many there are: a
 # caption of five says more as a whole. Measured on held-out photos (docs/search.md).
 WEIGHT = 3.0
+# "a pizza", "the pizza" and "pizza" ask for the same.
+_ARTICLE = re.compile(r"\s*(?:an?|the)\s+(?=\S)", re.IGNORECASE)
 # More than any vocabulary that `export` keeps.
 _MOST = 100_000
 
@@ -91,12 +94,17 @@ class WordVectors:
         return cls(tuple(words.tolist()), vectors, scales)
 
 
+def query_texts(texts: Sequence[str]) -> list[str]:
+    """Return texts as they are asked: without an article in front."""
+    return [text[found.end() :] if (found := _ARTICLE.match(text)) else text for text in texts]
+
+
 def encode_queries(model: TextEncoder, texts: Sequence[str]) -> np.ndarray:
     """Return (m, d) float32 unit vectors by which texts ask for photos.
 
-    These are the embeddings without a text's own correction of hubs, with what the model's
-    `word_vectors`, where it has any, say of their words.
+    These are the embeddings of `query_texts`, without a text's own correction of hubs, with what
+    the model's `word_vectors`, where it has any, say of their words.
     """
-    asked = as_queries(model, model.encode_texts(texts))
+    asked = as_queries(model, model.encode_texts(query_texts(texts)))
     words = getattr(model, "word_vectors", None)
     return words.added(texts, asked) if words is not None else asked
