@@ -56,10 +56,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check(self.embed_dim > 0, f"model.embed_dim must be positive, got {self.embed_dim}")
-        check(
-            32 <= self.image_size <= MAX_SIDE,
-            f"model.image_size must be from 32 to {MAX_SIDE}, got {self.image_size}",
-        )
+        _check_in("model.image_size", self.image_size, 32, MAX_SIDE)
         check(self.max_tokens >= 3, f"model.max_tokens must be at least 3, got {self.max_tokens}")
         check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), got {self.dropout}")
         check(self.init_temperature > 0, "model.init_temperature must be positive")
@@ -126,6 +123,8 @@ class StageConfig:
     """Peak learning rate of the unfrozen text layers."""
     warmup: float = 0.1
     """Share of the stage's steps over which rates rise from zero."""
+    min_lr: float | None = None
+    """Share of the peak rates that the cosine decays to, 1: no decay; null: train.min_lr."""
     views: int = 0
     """Augmented views of each photo that go through the frozen blocks once and are kept on disk;
     epochs take turns with them. 0: a new view an epoch (in a frozen stage photos as they are)."""
@@ -146,6 +145,7 @@ class StageConfig:
             )
         check(self.name.lower() != "model", "a stage cannot be named 'model': best_model is taken")
         check(0 <= self.warmup < 1, f"stage {self.name}: warmup must be in [0, 1)")
+        _check_in(f"stage {self.name}: min_lr", self.min_lr or 0, 0, 1)
         check(
             self.name.replace("_", "").replace("-", "").isalnum(),
             f"stage name {self.name!r} must be letters, digits, - and _: it names a file",

@@ -1,11 +1,13 @@
 """Rates and parameter groups."""
 
+import dataclasses
+
 import pytest
 
 from pairlight.config import StageConfig, TrainConfig
 from pairlight.errors import ConfigError
 from pairlight.models.dual_encoder import DualEncoder
-from pairlight.train.schedule import make_optimizer, rate_factor, set_rates
+from pairlight.train.schedule import make_optimizer, rate_factor, set_rates, stage_factor
 
 
 def test_the_rate_rises_then_falls_to_the_floor():
@@ -16,6 +18,17 @@ def test_the_rate_rises_then_falls_to_the_floor():
     assert factors[55] == pytest.approx(0.02 + 0.98 / 2)
     assert 0.02 <= factors[-1] < 0.025
     assert rate_factor(100, 100, 0.1, 0.02) == pytest.approx(0.02)
+
+
+def test_a_stage_may_have_a_floor_of_its_own():
+    config = TrainConfig(min_lr=0.02)
+    stage = StageConfig(warmup=0.1)
+    assert stage_factor(99, 100, stage, config) == rate_factor(99, 100, 0.1, 0.02) < 0.03
+    level = dataclasses.replace(stage, min_lr=1.0)
+    assert stage_factor(4, 100, level, config) == 0.5
+    assert {stage_factor(step, 100, level, config) for step in range(10, 100)} == {1.0}
+    with pytest.raises(ConfigError, match="stage heads: min_lr must be from 0 to 1, got 2"):
+        StageConfig(min_lr=2)
 
 
 def test_one_step_in_all():

@@ -23,7 +23,7 @@ from pairlight.train.mixing import Mix, draw_mix
 from pairlight.train.objective import Objective
 from pairlight.train.precision import Precision
 from pairlight.train.recompute import caller, direct
-from pairlight.train.schedule import rate_factor, set_rates
+from pairlight.train.schedule import set_rates, stage_factor
 from pairlight.types import Batch
 
 
@@ -204,7 +204,7 @@ def _way_out(state: StageState) -> str:
 
 def _factor(state: StageState, step: int) -> float:
     total = state.stage.epochs * state.steps_per_epoch
-    return rate_factor(step, total, state.stage.warmup, state.recipe.train.min_lr)
+    return stage_factor(step, total, state.stage, state.recipe.train)
 
 
 def _update(state: StageState, loss: torch.Tensor, parameters: list[nn.Parameter]) -> float:

@@ -20,6 +20,12 @@ def rate_factor(step: int, total: int, warmup: float, floor: float) -> float:
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
+def stage_factor(step: int, total: int, stage: StageConfig, config: TrainConfig) -> float:
+    """Return `rate_factor` at `step` of the `total` of a stage, which may have its own floor."""
+    floor = config.min_lr if stage.min_lr is None else stage.min_lr
+    return rate_factor(step, total, stage.warmup, floor)
+
+
 def make_optimizer(
     groups: dict[str, list[nn.Parameter]], stage: StageConfig, config: TrainConfig
 ) -> torch.optim.AdamW:
