@@ -13,7 +13,7 @@ from test_index import APP, photos  # noqa: F401
 import pairlight
 from pairlight.cli.main import run
 from pairlight.search.calibration import Calibration
-from pairlight.search.records import Hit, Stored
+from pairlight.search.records import Filters, Hit, Stored
 from pairlight.search.searcher import Result
 from pairlight.search.show import print_result
 from pairlight.search.vocabulary import Vocabulary
@@ -77,6 +77,14 @@ def test_search_by_example_and_gallery(store, capsys):
     assert Path("out.html").read_text(encoding="utf-8").count("<img") == 4
 
 
+def test_where_filters_leave_nothing_dates_are_explained(store, capsys):
+    for options, more in ((["--min-width", "9999"], ""), (["--after", "2020"], "; those without")):
+        assert run(APP, ["search", "red", "--store", "a.db", *options]) == 0
+        said = capsys.readouterr().out
+        assert said.startswith("no photo passes the filters" + more) and said.count("\n") == 1
+        assert ("without a date" in said) == bool(more)
+
+
 def test_nothing_matches(store, capsys, monkeypatch):
     model = ColourModel()
     known = Vocabulary.of(["red"] * 30)
@@ -134,7 +142,7 @@ def test_a_terminal_gets_a_table_in_which_names_are_only_names():
     hits = [Hit(Stored(n, name, n, 1, 1, 1, "2024-05-31T18:20:00"), 0.5, 0.75)
             for n, name in enumerate(names)]  # fmt: skip
     terminal = Terminal()
-    print_result(Result(hits, 2, 2, 0.75, 0.5, ""), terminal)
+    print_result(Result(hits, 2, 2, 0.75, 0.5, ""), terminal, Filters())
     shown = terminal.getvalue()
     assert len(shown.splitlines()) == 3
     assert "[red]\\x1b[2J\\n.png" in shown.replace("\n", "") and "\\xff.png" in shown
@@ -145,10 +153,10 @@ def test_a_path_is_whole_in_a_table_however_long_it_is():
     path = "/home/somebody/Pictures" + "/a folder with a long name" * 8 + "/photo.jpg"
     terminal = Terminal()
     hit = Hit(Stored(1, path, 1, 1, 1, 1, None), 0.5, 0.75)
-    print_result(Result([hit], 1, 1, 0.75, 0.5, ""), terminal)
+    print_result(Result([hit], 1, 1, 0.75, 0.5, ""), terminal, Filters())
     assert terminal.getvalue().splitlines()[1].endswith("  " + path)
     terminal = Terminal()
-    print_result(Result([], 1, 1, 0.1, 0.5, "", [hit]), terminal)
+    print_result(Result([], 1, 1, 0.1, 0.5, "", [hit]), terminal, Filters())
     said = terminal.getvalue().splitlines()
     assert said[0].startswith("nothing matches well") and said[2].endswith(path)
 

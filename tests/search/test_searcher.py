@@ -186,9 +186,32 @@ def test_filters_that_cannot_be_read(options):
 
 
 def test_sizes():
-    assert read_filters(min_size="1.5MB", max_size="20k") == Filters(
-        min_size=1500000, max_size=20000
+    assert read_filters(min_size="20k", max_size="1.5MB") == Filters(
+        min_size=20000, max_size=1500000
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"after": "2021", "before": "2020"}, "--after 2021 and --before 2020: no date is both"),
+        ({"after": "2020-05-31", "before": "2020-05-31"}, "--before is the first that is too late"),
+        ({"after": "2020-05", "before": "2020"}, "no date is both"),
+        ({"min_size": "2M", "max_size": "500k"}, "--min-size 2M and --max-size 500k: no size"),
+    ],
+)
+def test_a_range_that_nothing_lies_in_is_refused(options, told):
+    with pytest.raises(ConfigError, match=told):
+        read_filters(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"after": "2020", "before": "2020-01"}, {"after": "2020", "before": "2021"}]
+    + [{"min_size": "1k", "max_size": "1k"}, {"max_size": "0"}],
+)
+def test_narrow_ranges_are_ranges(options):
+    assert read_filters(**options)
 
 
 def test_copies_and_photos_that_are_alike_are_folded(index, photos, tmp_path, model):

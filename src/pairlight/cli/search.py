@@ -65,12 +65,14 @@ def search(
         result = open_searcher(opened, lambda: pairlight.load(model), matcher).search(query)
         files = opened.count()
     if not quiet and json_to != "-":
-        print_result(result, output.stream)
+        print_result(result, output.stream, filters)
         for note in filter(None, [result.note, strange(result), *notes]):
             print(f"note: {note}", file=sys.stderr)
     if gallery is not None:
         found = result.hits or result.nearest
-        write_gallery(gallery, query.words(), "" if result.hits else nothing(result), found)
+        write_gallery(
+            gallery, query.words(), "" if result.hits else nothing(result, filters), found
+        )
         output.say(f"wrote {gallery}")
     counts = {"files": files, "distinct": result.photos}
     output.json({"store": store, "query": query.to_json(), **counts, **result.to_json()})

@@ -23,9 +23,9 @@ def read_filters(
     """Return the filters that options describe.
 
     Dates are `2024`, `2024-05`, `2024-05-31` or `2024-05-31 18:20`; sizes `500000`, `500k` or
-    `1.5MB`. Raises `ConfigError` for what is neither.
+    `1.5MB`. Raises `ConfigError` for what is neither, and for a range that nothing lies in.
     """
-    return Filters(
+    filters = Filters(
         path=path,
         after=None if after is None else _date("--after", after),
         before=None if before is None else _date("--before", before),
@@ -34,6 +34,14 @@ def read_filters(
         min_width=min_width,
         min_height=min_height,
     )
+    if filters.after and filters.before and filters.before <= filters.after:
+        raise ConfigError(
+            f"--after {after} and --before {before}: no date is both; "
+            "--before is the first that is too late"
+        )
+    if filters.max_size is not None and (filters.min_size or 0) > filters.max_size:
+        raise ConfigError(f"--min-size {min_size} and --max-size {max_size}: no size is both")
+    return filters
 
 
 def _date(option: str, text: str) -> str:

@@ -3,14 +3,14 @@
 from typing import TextIO
 
 from pairlight.search.names import shown
-from pairlight.search.records import Hit
+from pairlight.search.records import Filters, Hit
 from pairlight.search.searcher import Result
 
 _MOST = 8  # words of a long text that are named
 _ROW = "{:>3}  {:>6}  {:>9}  {:<10}  {:<5}  {}"
 
 
-def print_result(result: Result, stream: TextIO) -> None:
+def print_result(result: Result, stream: TextIO, filters: Filters) -> None:
     """Print hits to a terminal as a table, elsewhere one a line: tabs between the columns.
 
     Where nothing matches, the nearest are shown as such; in a pipe each such line begins with
@@ -19,7 +19,7 @@ def print_result(result: Result, stream: TextIO) -> None:
     """
     hits = result.hits or result.nearest
     if not result.hits:
-        print(nothing(result), file=stream)
+        print(nothing(result, filters), file=stream)
     if not hits:
         return
     if stream.isatty():
@@ -30,12 +30,13 @@ def print_result(result: Result, stream: TextIO) -> None:
         print("\t".join((*mark, *_cells(hit))), file=stream)
 
 
-def nothing(result: Result) -> str:
+def nothing(result: Result, filters: Filters) -> str:
     """Return the line for a search without hits: no photos, none left by filters, none fitting."""
     if result.photos == 0:
         return "the store holds no photos"
     if result.searched == 0:
-        return "no photo passes the filters"
+        dated = filters.after or filters.before
+        return "no photo passes the filters" + ("; those without a date never do" if dated else "")
     best = f" (the best has relevance {result.best:.0%})" if result.best is not None else ""
     return f"nothing matches well{best}; the nearest:" if result.nearest else "nothing matches"
 
