@@ -67,7 +67,9 @@ def test_it_stops_where_held_out_photos_are_found_best_and_leaves_the_rest(
     judged(monkeypatch, 2.0, 1.8, 1.5, 1.6, 1.9, 2.2)
     found = interpolate(model, start, held_out, "cpu", Output())
     assert found == Interpolation(scored(2.0), scored(1.5), len(held_out), SHARES[1])
-    assert "image encoder at 0.8 of the way from the start: rsum" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "image encoder at 0.8 of the way from the start: rsum" in said
+    assert "0.5 of the way: rsum 97.8, loss 2.200" in said
     for name, each in image_weights(model).items():
         assert torch.allclose(each, start[name] + 0.8 * (end[name] - start[name]), atol=1e-6)
     others = [name for name in before if not name.startswith("image_encoder.")]

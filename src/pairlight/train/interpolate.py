@@ -70,6 +70,7 @@ def interpolate(
         model.image_encoder.load_state_dict(between(start, end, share))
         images = embed_split(model, bare, device, output).images
         after = scores(dataclasses.replace(found, images=images), scale)
+        output.say(f"{share:g} of the way: rsum {after['rsum']:.1f}, loss {after['loss']:.3f}")
         return Interpolation(before, after, judges, share)
 
     best = max(map(tried, SHARES), key=lambda each: each.merit)
