@@ -20,7 +20,7 @@ import numpy as np
 from pairlight.data.manifest import read_records, write_records
 
 TUNE = "{{name: tune, epochs: {epochs}, image_blocks: {blocks}, text_layers: {layers}, views: 4, "
-TUNE += "batch_size: {batch}, lr: 3e-4, image_lr: 3e-4, text_lr: 1.5e-4}}"
+TUNE += "batch_size: {batch}, lr: 3e-4, image_lr: 3e-4, text_lr: 1.5e-4, min_lr: 1}}"
 HEADS = "{{name: heads, epochs: {epochs}, batch_size: {batch}, lr: 1e-3}}"
 
 
