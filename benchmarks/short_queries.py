@@ -22,7 +22,6 @@ from pairlight.export.word_vectors import (
 from pairlight.hubs import as_queries
 from pairlight.metrics.retrieval import ranks, summary
 from pairlight.runtime import word_vectors
-from pairlight.runtime.word_vectors import query_texts
 
 
 def row(name, images, asked, own):
@@ -52,7 +51,7 @@ def main():
     everyday = {text: showing(text, shown) for text in lines("everyday_queries.txt")}
     captions = [text for each in own for text in each]
     owner = np.repeat(np.arange(len(own)), [len(each) for each in own])
-    plain = {texts: as_queries(model, model.encode_texts(query_texts(texts)))
+    plain = {texts: as_queries(model, model.encode_texts(word_vectors.query_texts(texts)))
              for texts in (tuple(pieces), tuple(everyday), tuple(captions))}  # fmt: skip
     print(f"{len(pieces)} pieces, {len(everyday)} everyday queries, {len(captions)} captions, "
           f"{len(photos)} photos; {len(model.word_vectors.words)} words")  # fmt: skip

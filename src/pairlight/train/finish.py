@@ -43,18 +43,19 @@ def finish_checkpoint(
     path: Path,
     photos: tuple[list[Photo], list[Photo]],
     splits: tuple[Split, Split],
-    start: Weights,
+    start: Weights | None,
     recipe: Recipe,
     device: str,
     output: Output,
 ) -> dict[str, Trial]:
     """Finish the checkpoint at `path` as the recipe asks; return by name what was tried now.
 
-    `photos` are those of train and val, `splits` the same or what is kept of them; `start` are the
-    image encoder's weights before training. What a resumed run has tried before is not tried again.
+    `photos` are those of train and val, `splits` the same or what is kept of them. With `start`,
+    the image encoder's weights before training, it is interpolated with them. What a resumed run
+    has tried before is not tried again.
     """
     found: dict[str, Trial | None] = {}
-    if recipe.train.interpolate:
+    if start is not None:
         tried = interpolate_checkpoint(path, start, photos[1], device, output)
         found["interpolation"] = tried
     if recipe.train.self_distillation:

@@ -67,7 +67,7 @@ class Trainer:
 
     def run(self, resumed: dict[str, Any] | None) -> None:
         """Run every epoch that is left."""
-        start = image_weights(self.model)
+        start = image_weights(self.model) if self.recipe.train.interpolate else None
         if resumed is not None:
             self._restore(resumed)
         inputs, meaning = None, resumed["meaning"] if resumed else None
