@@ -63,6 +63,41 @@ def test_unfreezing_pays_when_the_held_out_photos_say_so(probe, pays):
     assert any("learn these photos by heart" in reason for reason in choice.reasons) != pays
 
 
+@pytest.mark.parametrize(
+    ("kept", "loss", "pays", "said"),
+    [
+        (True, 1.9, True, "photos by heart"),
+        (False, 2.03, True, "it may still win; if not, the heads stay"),
+        (False, 2.1, False, "photos by heart"),
+    ],
+)
+def test_a_probe_is_judged_where_it_steps_back_to(kept, loss, pays, said):
+    base = load_recipe("small")
+    heads, tune = fitted(base, 500)
+    stages = heads, dataclasses.replace(tune, name="probe"), tune
+    stepped = {"kept": kept, "share": 0.4, "val": {"rsum": 195.0, "loss": loss}}
+    told = history([(200.0, 2.0)], [(150.0, 3.0)])
+    choice = judge(base, told, stages, 100, stepped)
+    assert len(choice.recipe.stages) == 1 + pays
+    assert "195.0 after a short fine-tuning, 0.4 of its way; loss 2.000" in choice.reasons[0]
+    assert any(said in reason for reason in choice.reasons) != (kept and pays)
+    assert choice.probe["loss"]["probe"] == loss
+    # One that won as it was needs no stepping back to be told of.
+    won = judge(base, history([(200.0, 2.0)], [(210.0, 3.0)]), stages, 100, stepped)
+    assert "210.0 after a short fine-tuning; loss" in won.reasons[0]
+
+
+def test_the_probe_steps_back_as_the_run_will(tmp_path, tiny_recipe, sample_manifest, monkeypatch):
+    config = dataclasses.replace(tiny_recipe.train, interpolate=True)
+    base = dataclasses.replace(tiny_recipe, train=config)
+    monkeypatch.setattr(module, "ENOUGH_TO_JUDGE", 5)
+    seen = []
+    monkeypatch.setattr(module, "judge", lambda *args: seen.append(args[-1]))
+    folder, cache = tmp_path / "probe", tmp_path / "cache"
+    module.choose(sample_manifest, base, folder, Output(quiet=True), "cpu", cache)
+    assert {"kept", "val", "share"} <= set(seen[0])
+
+
 def test_a_whole_flight_leaves_a_run_and_its_reasons(
     tmp_path, tiny_recipe, sample_manifest, monkeypatch, capsys
 ):

@@ -12,6 +12,7 @@ from pairlight.errors import ConfigError, ModelError
 from pairlight.models.checkpoint import load_checkpoint, read_checkpoint
 from pairlight.output import Output
 from pairlight.train import interpolate as module
+from pairlight.train import run
 from pairlight.train.interpolate import SHARES, Interpolation, between, image_weights, interpolate
 from pairlight.train.runs import train_runs
 from pairlight.train.soup import greedy_soup
@@ -64,7 +65,7 @@ def test_it_stops_where_held_out_photos_are_found_best_and_leaves_the_rest(
     start = image_weights(model)
     away(model, 0.5)
     end = image_weights(model)
-    judged(monkeypatch, 2.0, 1.8, 1.5, 1.6, 1.9, 2.2)
+    judged(monkeypatch, 2.0, 1.8, 1.5, 1.6, 1.9, 2.2, 2.3, 2.4)
     found = interpolate(model, start, held_out, "cpu", Output())
     assert found == Interpolation(scored(2.0), scored(1.5), len(held_out), SHARES[1])
     said = capsys.readouterr().out
@@ -96,7 +97,7 @@ def test_the_model_is_as_it_was_where_nothing_between_is_better(
     start = image_weights(model)
     away(model, 0.5)
     end = image_weights(model)
-    judged(monkeypatch, 1.0, *[2.0] * 5)
+    judged(monkeypatch, 1.0, *[2.0] * len(SHARES))
     assert not interpolate(model, start, held_out, "cpu", QUIET).kept
     assert all(torch.equal(end[name], each) for name, each in image_weights(model).items())
 
@@ -130,7 +131,7 @@ def test_between_keeps_what_is_not_a_number_of_the_network():
 def test_training_ends_with_it_once_before_hubs_are_corrected(
     tmp_path, recipe, heads, sample_manifest, monkeypatch, after
 ):
-    judged(monkeypatch, 2.0, after, *[4.0] * 4)
+    judged(monkeypatch, 2.0, after, *[4.0] * (len(SHARES) - 1))
     recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, hub_prototypes=8))
     # From trained heads, so that the best epoch is one that trained the encoder.
     result = train(sample_manifest, recipe, tmp_path, device="cpu", init=heads)
@@ -151,6 +152,32 @@ def test_training_ends_with_it_once_before_hubs_are_corrected(
     written = result.best.read_bytes()
     train(sample_manifest, recipe, tmp_path, resume=True, device="cpu", init=heads)
     assert result.best.read_bytes() == written
+
+
+@pytest.mark.parametrize("after", [0.1, 30.0])
+def test_where_the_heads_were_best_the_best_epoch_since_is_stepped_back(
+    tmp_path, recipe, sample_manifest, monkeypatch, after
+):
+    # Every epoch finds less than the one before it, so the best is the first of the heads.
+    monkeypatch.setattr(run, "rsum_of", lambda entry: -entry["epoch"])
+    monkeypatch.setattr("pairlight.train.validate.SLACK", 600)  # the loss alone decides
+    judged(monkeypatch, after, *[40.0] * (len(SHARES) - 1))
+    best = train(sample_manifest, recipe, tmp_path, device="cpu").best
+    content, kept = read_checkpoint(best), after < 2
+    own = read_checkpoint(best.with_name("best_heads_16.pth"))["val"]
+    assert content["interpolation"]["before"] == own and content["interpolation"]["kept"] == kept
+    assert content["val"] == (scored(after) if kept else own)
+    assert content["stage"] == ("finetune" if kept else "heads")
+    heads, tuned = (
+        read_checkpoint(best.with_name(f"best_{stage}_16.pth"))["state_dict"]
+        for stage in ("heads", "finetune")
+    )
+    for name, each in content["state_dict"].items():
+        if not kept or name.startswith("image_encoder."):
+            wanted = torch.lerp(heads[name].float(), tuned[name].float(), SHARES[0] * kept)
+        else:
+            wanted = tuned[name]
+        assert torch.allclose(each.float(), wanted.float(), atol=1e-6), name
 
 
 def test_a_run_of_heads_alone_has_nothing_to_step_back_from(
@@ -178,7 +205,7 @@ def test_an_average_of_runs_steps_back_from_itself(tmp_path, recipe, sample_mani
 
 
 def test_a_soup_of_one_gets_it(tmp_path, heads, sample_manifest, monkeypatch, capsys):
-    judged(monkeypatch, 2.0, 1.8, 1.5, 1.6, 1.9, 2.2)
+    judged(monkeypatch, 2.0, 1.8, 1.5, 1.6, 1.9, 2.2, 2.3, 2.4)
     out, tuned = tmp_path / "back.pth", heads.with_name("best_finetune_16.pth")
     words = ["soup", str(tuned), "--manifest", str(sample_manifest), "--out", str(out)]
     with pytest.raises(SystemExit) as stop:
@@ -186,7 +213,7 @@ def test_a_soup_of_one_gets_it(tmp_path, heads, sample_manifest, monkeypatch, ca
     assert stop.value.code == 0
     assert "loss 2.000 -> 1.500, kept" in capsys.readouterr().out
     assert read_checkpoint(out)["val"] == scored(1.5)
-    judged(monkeypatch, 1.0, *[2.0] * 5)
+    judged(monkeypatch, 1.0, *[2.0] * len(SHARES))
     with pytest.raises(ModelError, match="no step back to the start helps it on val"):
         greedy_soup([out], sample_manifest, tmp_path / "no.pth", start=heads, device="cpu")
     assert not (tmp_path / "no.pth").exists()

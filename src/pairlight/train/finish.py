@@ -47,16 +47,17 @@ def finish_checkpoint(
     recipe: Recipe,
     device: str,
     output: Output,
+    tuned: Path | None = None,
 ) -> dict[str, Trial]:
     """Finish the checkpoint at `path` as the recipe asks; return by name what was tried now.
 
     `photos` are those of train and val, `splits` the same or what is kept of them. With `start`,
-    the image encoder's weights before training, it is interpolated with them. What a resumed run
-    has tried before is not tried again.
+    the image encoder's weights before training, it is interpolated with them, or `tuned` is where
+    no better epoch trained it. What a resumed run has tried before is not tried again.
     """
     found: dict[str, Trial | None] = {}
     if start is not None:
-        tried = interpolate_checkpoint(path, start, photos[1], device, output)
+        tried = interpolate_checkpoint(path, start, photos[1], device, output, tuned)
         found["interpolation"] = tried
     if recipe.train.self_distillation:
         found["self_distillation"] = distil_checkpoint(path, photos, recipe, device, output)

@@ -16,7 +16,7 @@ from pairlight.types import Photo
 
 Weights = dict[str, torch.Tensor]
 # How far the encoders that are tried lie from the start to the trained one, at 1.
-SHARES = (0.9, 0.8, 0.7, 0.6, 0.5)
+SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
 @dataclass(frozen=True)
@@ -48,22 +48,28 @@ def between(start: Weights, end: Weights, share: float) -> Weights:
 
 
 def interpolate(
-    model: DualEncoder, start: Weights, held_out: Sequence[Photo], device: str, output: Output
+    model: DualEncoder,
+    start: Weights,
+    held_out: Sequence[Photo],
+    device: str,
+    output: Output,
+    before: dict[str, Any] | None = None,
 ) -> Interpolation | None:
     """Put `model`'s image encoder where, on the line from `start`, held-out photos are found best.
 
     Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT), but the text encoder
     stays as trained: stepping back with it gained nothing. `start` is what `image_weights` gave
-    before training, `held_out` photos with captions. The model is as it was where nothing between
-    is better; None is returned where no photo is held out or the encoder is as it was at the start.
+    before training, `held_out` photos with captions, `before` the scores to be better than, if not
+    the model's own. The model is as it was where nothing between is better; None is returned where
+    no photo is held out or the encoder is as it was at the start.
     """
     end = image_weights(model)
-    if not held_out or all(torch.equal(start[name], each) for name, each in end.items()):
+    if not held_out or _same(start, end):
         return None
     output.say("trying image encoders between the start and the trained one")
     found = embed_split(model.eval(), held_out, device, output)
     scale = model.logit_scale.item()
-    before, judges = scores(found, scale), len(found.images)
+    before, judges = before or scores(found, scale), len(found.images)
     bare = [dataclasses.replace(photo, captions=()) for photo in held_out]  # texts stay the same
 
     def tried(share: float) -> Interpolation:
@@ -80,20 +86,35 @@ def interpolate(
 
 
 def interpolate_checkpoint(
-    path: Path, start: Weights, held_out: Sequence[Photo], device: str, output: Output
+    path: Path,
+    start: Weights,
+    held_out: Sequence[Photo],
+    device: str,
+    output: Output,
+    tuned: Path | None = None,
 ) -> Interpolation | None:
     """Do so to the checkpoint at `path`, and note there what came of it.
 
-    Returns None where it was done before, where something else that comes last was, and where
-    `interpolate` does.
+    Where its image encoder is as it was at the start, that of `tuned`, the best since, is stepped
+    back instead, and takes its place if it is better then. Returns None where it was done before,
+    where something else that comes last was, and where `interpolate` does.
     """
     content = read_checkpoint(path)
     model = model_of(content, path)
     if model.corrects_hubs or {"interpolation", "self_distillation"} & set(content):
         return None
-    found = interpolate(model.to(device), start, held_out, device, output)
+    trained, before = content, None
+    if tuned is not None and _same(start, image_weights(model)):
+        trained, before = read_checkpoint(tuned), content["val"]
+    changed = model_of(trained, path).to(device)
+    found = interpolate(changed, start, held_out, device, output, before)
     if found is not None:
+        if found.kept:
+            content, model = trained | {"val": found.after}, changed
         facts = extra_of(content) | {"interpolation": found.told()}
-        facts["val"] = found.after if found.kept else content["val"]
         save_checkpoint(path, model.cpu(), **facts)
     return found
+
+
+def _same(start: Weights, end: Weights) -> bool:
+    return all(torch.equal(start[name], each) for name, each in end.items())

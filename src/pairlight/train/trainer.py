@@ -81,7 +81,8 @@ class Trainer:
         if self.recipe.train.runs == 1:  # of several runs the average is finished instead
             photos, recipe = (self.train, self.val), self.recipe
             splits = inputs.splits if inputs else photos
-            options = (start, recipe, self.device, self.output)
+            tuned = self.paths.best_of(recipe.stages[-1])
+            options = (start, recipe, self.device, self.output, tuned)
             trials = finish_checkpoint(self.paths.best, photos, splits, *options)
             for name, trial in trials.items():
                 self.log.event(name, **trial.told())
