@@ -76,6 +76,14 @@ def test_files_are_short_and_say_what_they_are_for(path):
             assert body < 50, f"{node.name} has {body} lines"
 
 
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_so_are_those_beside_the_package(folder):
+    found = sorted((ROOT.parents[1] / folder).rglob("*.py"))
+    assert found
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in found}
+    assert {name: length for name, length in lengths.items() if length >= 300} == {}
+
+
 def run_python(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,11 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from colours import ColourModel, paint
 
-from pairlight.errors import ConfigError, DataError, ModelError
+from pairlight.errors import ConfigError, DataError
 from pairlight.search import photo as photo_module
 from pairlight.search import plan as plan_module
 from pairlight.search.index import COUNTS, read_file
@@ -284,25 +283,3 @@ def test_a_folder_that_never_was_is_the_users_mistake(index, photos, tmp_path):
         index(photos / "red.png")
     with pytest.raises(ConfigError, match="no folder given"):
         index()
-
-
-def test_an_embedding_that_is_no_number_is_not_stored(index, photos, read):
-    bad = ColourModel()
-    original = bad.encode_pixels
-
-    def poisoned(pixels):
-        vectors = original(pixels)
-        vectors[vectors @ bad.encode_texts(["red"])[0] > 0.99] = np.nan
-        return vectors
-
-    bad.encode_pixels = poisoned
-    report = index(photos, model=bad)
-    assert report.counts["added"] == 4 and "no embedding" in report.skipped[str(photos / "red.png")]
-    assert np.isfinite(read("vectors")[1]).all()
-
-
-def test_a_model_that_gives_other_shapes_is_told(index, photos):
-    bad = ColourModel()
-    bad.encode_pixels = lambda pixels: np.zeros((1, 3), np.float32)
-    with pytest.raises(ModelError, match="was expected"):
-        index(photos, model=bad)

@@ -1,14 +1,14 @@
-"""Reading one photo: the pixels of training, dates from EXIF, HEIC."""
+"""Reading one photo: the pixels of training, dates from EXIF, HEIC; embeddings that are none."""
 
 import hashlib
 
 import numpy as np
 import pytest
-from colours import paint
+from colours import ColourModel, paint
 from PIL import Image
 
 from pairlight import imaging
-from pairlight.errors import DataError
+from pairlight.errors import DataError, ModelError
 from pairlight.files import sha256_of
 from pairlight.sample import sample_dir
 from pairlight.search import photo as module
@@ -123,3 +123,25 @@ def test_huge_heic_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(imaging, "MAX_PIXELS", 1000)
     with pytest.raises(DataError, match="over the limit"):
         read_photo(str(path), 16)
+
+
+def test_an_embedding_that_is_no_number_is_not_stored(index, photos, read):
+    bad = ColourModel()
+    original = bad.encode_pixels
+
+    def poisoned(pixels):
+        vectors = original(pixels)
+        vectors[vectors @ bad.encode_texts(["red"])[0] > 0.99] = np.nan
+        return vectors
+
+    bad.encode_pixels = poisoned
+    report = index(photos, model=bad)
+    assert report.counts["added"] == 4 and "no embedding" in report.skipped[str(photos / "red.png")]
+    assert np.isfinite(read("vectors")[1]).all()
+
+
+def test_a_model_that_gives_other_shapes_is_told(index, photos):
+    bad = ColourModel()
+    bad.encode_pixels = lambda pixels: np.zeros((1, 3), np.float32)
+    with pytest.raises(ModelError, match="was expected"):
+        index(photos, model=bad)

@@ -113,3 +113,30 @@ def live(library):
 
         yield run
         library.model.free.set()
+
+
+@pytest.fixture
+def visit(browser, live):
+    """Return a function that opens the page; whatever the browser complains of fails the test."""
+    complaints, opened = [], []
+
+    def run(address=None, **settings):
+        address = address or live()
+        context = browser.new_context(**{"locale": "en-US", **settings})
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: line.type in ("error", "warning")
+                and complaints.append(f"{line.type}: {line.text}"))  # fmt: skip
+        home = "/".join(address.split("/")[:3]) + "/"
+        page.on("request", lambda request: request.url.startswith((home, "blob:" + home))
+                or complaints.append(f"outside: {request.url}"))  # fmt: skip
+        page.goto(address)
+        opened.append(context)
+        return page
+
+    run.complaints = complaints
+    yield run
+    for context in opened:
+        context.close()
+    assert complaints == []
