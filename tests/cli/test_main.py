@@ -1,5 +1,6 @@
 """The command line as a whole: exit codes, one-line errors, help, quiet, JSON, root scripts."""
 
+import errno
 import json
 import os
 import re
@@ -58,6 +59,11 @@ def test_our_mistake_is_one_and_says_how_to_see_more(capsys, monkeypatch):
     monkeypatch.setenv("PAIRLIGHT_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         run(boom(ZeroDivisionError("oh")), [])
+
+
+def test_a_full_disk_is_the_users_to_mend(capsys):
+    assert run(boom(OSError(errno.ENOSPC, "No space left on device")), []) == 2
+    assert capsys.readouterr().err == "pairlight: output: No space left on device\n"
 
 
 def test_an_interrupt_is_said(capsys):

@@ -106,7 +106,14 @@ def test_nothing_matches(store, capsys, monkeypatch):
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert run(APP, ["search", "red", "--store", "a.db"]) == 0
     said = capsys.readouterr()
-    assert "100%" in said.out.splitlines()[0] and said.err == ""
+    assert "100%" in said.out.splitlines()[0] and said.out.count("\n") == 2
+    assert said.err == (
+        "note: 2 of the first 4 are left out, with a relevance below 73%; --all shows them\n"
+    )
+    assert run(APP, ["search", "red", "--store", "a.db", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["left_out"] == 2
+    assert run(APP, ["search", "red", "--store", "a.db", "--all"]) == 0
+    assert "left out" not in capsys.readouterr().err
     assert run(APP, ["search", "red", "--store", "a.db", "--path", "no/*"]) == 0
     assert "no photo passes the filters" in capsys.readouterr().out
 
@@ -120,6 +127,8 @@ def test_nothing_matches(store, capsys, monkeypatch):
         (["search", "--image", "none.jpg", "--store", "a.db"], "image not found"),
         (["search", "red", "--store", "a.db", "--after", "soon"], "--after soon: not a date"),
         (["search", "red", "--store", "photos/red.png"], "not a store"),
+        (["search", "red " * 251, "--store", "a.db"], "1004 characters; 1000 are the most"),
+        (["search", "red", "--not", "x" * 1001, "--store", "a.db"], "1001 characters"),
         (["search", "red", "--store", "a.db", "--gallery", "photos"], "a web page"),
         (["search", "red", "--store", "a.db", "--gallery", "x.png"], "ends in .html"),
         (["search", "red", "--store", "a.db", "--gallery", ""], "name a file that ends in .html"),

@@ -1,6 +1,7 @@
 """Reading one photo: the pixels of training, dates from EXIF, HEIC; embeddings that are none."""
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
@@ -70,6 +71,7 @@ def test_upright_size_is_told(tmp_path):
 
 def test_heic_without_its_reader_tells_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "heif_reader", lambda: None)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
     with pytest.raises(DataError, match="pairlight\\[heic\\]"):
         read_photo(str(tmp_path / "a.heic"), 16)
 
@@ -92,7 +94,7 @@ def test_heic(tmp_path):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(DataError, match=r"a\.HEIC: unreadable image"):
         read_photo(str(path), 16)
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match="not found"):
         read_photo(str(tmp_path / "none.heic"), 16)
 
 
@@ -123,6 +125,14 @@ def test_huge_heic_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(imaging, "MAX_PIXELS", 1000)
     with pytest.raises(DataError, match="over the limit"):
         read_photo(str(path), 16)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_no_photo_and_is_not_waited_for(tmp_path):
+    for name in ("pipe.jpg", "pipe.heic"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(DataError, match="not a file"):
+            read_photo(str(tmp_path / name), 64)
 
 
 def test_an_embedding_that_is_no_number_is_not_stored(index, photos, read):

@@ -1,5 +1,6 @@
 """Gathers the commands and turns errors into one line and an exit code."""
 
+import errno
 import io
 import os
 import sys
@@ -98,9 +99,9 @@ def run(application: typer.Typer, argv: list[str] | None = None) -> int:
             return _usage(error, application, sys.argv[1:] if argv is None else argv)
         if os.environ.get("PAIRLIGHT_DEBUG"):
             raise
-        if isinstance(error, OSError) and error.filename is not None:
-            # A file that may not be read, a name that is too long: the user's to mend.
-            print(f"pairlight: {error.filename}: {error.strerror}", file=sys.stderr)
+        if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
+            # A file that may not be read, a name that is too long, a full disk: the user's to mend.
+            print(f"pairlight: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
             return 2
         print(
             f"pairlight: internal error: {type(error).__name__}: {error} "

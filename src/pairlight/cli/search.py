@@ -26,7 +26,7 @@ def search(
     min_width: int = typer.Option(None, min=1, metavar="PIXELS", help="Smallest width."),
     min_height: int = typer.Option(None, min=1, metavar="PIXELS", help="Smallest height."),
     fold: bool = typer.Option(True, help="Show photos that are alike as one."),
-    every: bool = typer.Option(False, "--all", help="Show also what is hardly relevant."),
+    every: bool = typer.Option(False, "--all", help="Show also what is below the cutoff."),
     exact: bool = typer.Option(False, "--exact", help="Rank exactly, even with a FAISS index."),
     gallery: str = typer.Option(None, metavar="FILE", help="Write the hits as one HTML page."),
     quiet: bool = QUIET,
@@ -48,7 +48,7 @@ def search(
     from pairlight.search.approximate_file import chooser
     from pairlight.search.filters import read_filters
     from pairlight.search.searcher import Query, exactly, open_searcher
-    from pairlight.search.show import nothing, print_result, strange
+    from pairlight.search.show import left_out, nothing, print_result, strange
     from pairlight.search.store import open_store
 
     output = Output(quiet, json_to)
@@ -66,7 +66,7 @@ def search(
         files = opened.count()
     if not quiet and json_to != "-":
         print_result(result, output.stream, filters)
-        for note in filter(None, [result.note, strange(result), *notes]):
+        for note in filter(None, [result.note, left_out(result), strange(result), *notes]):
             print(f"note: {note}", file=sys.stderr)
     if gallery is not None:
         found = result.hits or result.nearest

@@ -1,6 +1,7 @@
 """Reads one photo file: its hash, its pixels at the model's size, and when it was taken."""
 
 import contextlib
+import os
 import re
 from datetime import datetime
 from functools import cache
@@ -37,6 +38,8 @@ def heif_reader():
 def is_heif(path: str) -> bool:
     """Whether a file is HEIC: phones and programs name such files .jpg, and JPEGs .heic, too."""
     named = path.lower().endswith(HEIF_SUFFIXES)
+    if not os.path.isfile(path):  # opening a pipe would wait for ever
+        return False
     try:
         with open(path, "rb") as file:
             head = file.read(12)

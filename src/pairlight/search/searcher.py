@@ -27,6 +27,8 @@ from pairlight.types import Json
 NOT_WEIGHT = 0.5
 # Photos at least this alike (cosine) are shown as one: bursts, copies in other sizes or formats.
 ALIKE = 0.99
+# The longest text, in characters: a model reads the first fifty words or so.
+LONGEST = 1000
 # Where nothing fits, this many of the nearest are shown as such.
 NEAREST = 3
 
@@ -52,6 +54,8 @@ class Query:
         object.__setattr__(self, "without", without)
         if not (self.text and self.text.strip()) and self.image is None:
             raise ConfigError("nothing to search for; give a text, --image FILE, or both")
+        if (longest := max(map(len, (self.text or "", *without)))) > LONGEST:
+            raise ConfigError(f"a text of {longest} characters; {LONGEST} are the most, shorten it")
         if self.k < 1:
             raise ConfigError(f"-k {self.k}: at least one hit must be asked for")
 
@@ -79,8 +83,8 @@ class Result:
 
     `best` is the highest relevance there was, cut off or not; `cutoff` the one applied, both None
     where relevance is not known, and then `note` says why. Where the cutoff leaves no hit,
-    `nearest` are the first few that it took away. `unknown` are the words of a text that the model
-    has hardly met in training.
+    `nearest` are the first few that it took away; of the first `k`, it took `left_out`. `unknown`
+    are the words of a text that the model has hardly met in training.
     """
 
     hits: list[Hit]
@@ -91,6 +95,7 @@ class Result:
     note: str
     nearest: list[Hit] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    left_out: int = 0
 
     def to_json(self) -> Json:
         """Return the result as plain values."""
@@ -175,13 +180,14 @@ class Searcher:
         hits = self._ranked(loaded, vector, query, allowed, passed, calibration)
         best = hits[0].relevance if hits else None
         cutoff = calibration.cutoff if calibration and query.cut else None
-        nearest = []
+        nearest, ranked = [], len(hits)
         if cutoff is not None:
             fit = [hit for hit in hits if hit.relevance is not None and hit.relevance >= cutoff]
             hits, nearest = fit, [] if fit else hits[:NEAREST]
         asked = " ".join([query.text or "", *query.without])
         strange = self.calibration.vocabulary.unknown(asked) if self.calibration else []
-        return Result(hits, len(loaded.ids), searched, best, cutoff, note, nearest, strange)
+        found = (hits, len(loaded.ids), searched, best, cutoff, note, nearest, strange)
+        return Result(*found, left_out=ranked - len(hits))
 
     def _load(self, moment: Moment | None) -> _Loaded:
         moment = moment or Moment.of(self.store)

@@ -47,6 +47,17 @@ def strange(result: Result) -> str:
     return f"the model has hardly met in training: {', '.join(words)}" if words else ""
 
 
+def left_out(result: Result) -> str:
+    """Return the line about hits below the cutoff, where others are above it; else nothing."""
+    if not (result.hits and result.left_out and result.cutoff is not None):
+        return ""
+    ranked = len(result.hits) + result.left_out
+    return (
+        f"{result.left_out} of the first {ranked} are left out, with a relevance below "
+        f"{result.cutoff:.0%}; --all shows them"
+    )
+
+
 def _cells(hit: Hit) -> tuple[str, str, str, str, str]:
     relevance = "-" if hit.relevance is None else f"{hit.relevance:.0%}"
     more = f"+{len(hit.duplicates)}" if hit.duplicates else ""

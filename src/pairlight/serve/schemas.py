@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pairlight.errors import ConfigError
 from pairlight.search.filters import read_filters
 from pairlight.search.records import Filters
-from pairlight.search.searcher import Query
+from pairlight.search.searcher import LONGEST, Query
 from pairlight.serve.problems import Problem, in_api_words
 
 MOST_HITS = 500
-Words = Annotated[str, StringConstraints(max_length=1000)]
+Words = Annotated[str, StringConstraints(max_length=LONGEST)]
 _Date = Annotated[str, StringConstraints(max_length=40)]
 _DATE = "`2024`, `2024-05`, `2024-05-31` or `2024-05-31T18:20`"
 
@@ -120,6 +120,9 @@ class Answer(BaseModel):
     unknown: list[str] = Field(
         description="Words of the text that the model has hardly met in training.",
         examples=[["pagoda"]],
+    )
+    left_out: int = Field(
+        description="How many of the first `k` the cutoff took away.", examples=[2]
     )
 
 
