@@ -27,7 +27,7 @@ from pairlight.types import Json
 NOT_WEIGHT = 0.5
 # Photos at least this alike (cosine) are shown as one: bursts, copies in other sizes or formats.
 ALIKE = 0.99
-# The longest text, in characters: a model reads the first fifty words or so.
+# The longest text, in characters: a model reads the first thirty words or so.
 LONGEST = 1000
 # Where nothing fits, this many of the nearest are shown as such.
 NEAREST = 3
