@@ -180,14 +180,15 @@ class Searcher:
         hits = self._ranked(loaded, vector, query, allowed, passed, calibration)
         best = hits[0].relevance if hits else None
         cutoff = calibration.cutoff if calibration and query.cut else None
-        nearest, ranked = [], len(hits)
+        nearest, left_out = [], 0
         if cutoff is not None:
             fit = [hit for hit in hits if hit.relevance is not None and hit.relevance >= cutoff]
-            hits, nearest = fit, [] if fit else hits[:NEAREST]
+            nearest, left_out = [] if fit else hits[:NEAREST], len(hits) - len(fit)
+            hits = fit
         asked = " ".join([query.text or "", *query.without])
         strange = self.calibration.vocabulary.unknown(asked) if self.calibration else []
-        found = (hits, len(loaded.ids), searched, best, cutoff, note, nearest, strange)
-        return Result(*found, left_out=ranked - len(hits))
+        photos = len(loaded.ids)
+        return Result(hits, photos, searched, best, cutoff, note, nearest, strange, left_out)
 
     def _load(self, moment: Moment | None) -> _Loaded:
         moment = moment or Moment.of(self.store)

@@ -103,11 +103,11 @@ def interpolate_checkpoint(
     model = model_of(content, path)
     if model.corrects_hubs or {"interpolation", "self_distillation"} & set(content):
         return None
-    trained, before = content, None
+    trained, changed, before = content, model, None
     if tuned is not None and _same(start, image_weights(model)):
         trained, before = read_checkpoint(tuned), content["val"]
-    changed = model_of(trained, path).to(device)
-    found = interpolate(changed, start, held_out, device, output, before)
+        changed = model_of(trained, tuned)
+    found = interpolate(changed.to(device), start, held_out, device, output, before)
     if found is not None:
         if found.kept:
             content, model = trained | {"val": found.after}, changed
