@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,23 @@ from pairlight.data.manifest import read_manifest, write_manifest
 from pairlight.data.prepare import prepare
 from pairlight.data.split import split_manifest
 from pairlight.sample import sample_dir
+
+
+@pytest.fixture(scope="session")
+def command_without():
+    """Return a function that runs a command where `missing` modules cannot be imported."""
+
+    def run(missing, *argv, cwd=None):
+        # None in sys.modules makes `import torch` fail just as an install without it does.
+        code = (
+            f"import sys\nsys.modules.update(dict.fromkeys({missing!r}))\n"
+            "from pairlight.cli.main import app, run\n"
+            f"sys.exit(run(app, {list(map(str, argv))!r}))"
+        )
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -10,17 +10,11 @@ import pytest
 from pairlight.cli.main import app, run
 
 
-def test_without_torch_the_user_learns_what_to_install(sample_manifest, tmp_path):
+def test_without_torch_the_user_learns_what_to_install(command_without, sample_manifest, tmp_path):
     model = tmp_path / "m.pth"
     model.touch()
-    # None in sys.modules makes `import torch` fail just as an install without it does.
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from pairlight.cli.main import app, run\n"
-        f"sys.exit(run(app, ['evaluate', '--model', {str(model)!r}, "
-        f"'--manifest', {str(sample_manifest)!r}]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    argv = ("evaluate", "--model", model, "--manifest", sample_manifest)
+    done = command_without(["torch"], *argv)
     assert done.returncode == 2, done.stderr
     assert "pip install 'pairlight[train]'" in done.stderr and done.stderr.count("\n") == 1
 

@@ -1,8 +1,6 @@
 """Runs `pairlight export` and the commands that take what it wrote."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -78,15 +76,9 @@ def test_what_it_is_not_for(exported, tmp_path, capsys):
     assert "holds something other than an exported model (a.txt)" in only_line(capsys)
 
 
-def test_without_torch_the_user_learns_what_to_install(tmp_path):
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from pairlight.cli.main import app, run\n"
-        "sys.exit(run(app, ['export', '--model', 'm.pth', '--out', 'x']))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
-    )
+def test_without_torch_the_user_learns_what_to_install(command_without, tmp_path):
+    argv = ("export", "--model", "m.pth", "--out", "x")
+    done = command_without(["torch"], *argv, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "pip install 'pairlight[train]'" in done.stderr and done.stderr.count("\n") == 1
 

@@ -236,13 +236,8 @@ def test_resuming_nothing_is_said(capsys, tmp_path, tiny_recipe, sample_manifest
     assert f"nothing to resume in {tmp_path / 'run'}" in capsys.readouterr().out
 
 
-def test_without_torch_training_says_what_to_install(tmp_path):
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from pairlight.cli.main import app, run\n"
-        f"sys.exit(run(app, ['train', '--manifest', {str(tmp_path)!r}]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def test_without_torch_training_says_what_to_install(command_without, tmp_path):
+    done = command_without(["torch"], "train", "--manifest", tmp_path)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "torch is not installed; training needs: pip install 'pairlight[train]'" in done.stderr

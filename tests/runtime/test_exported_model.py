@@ -1,8 +1,6 @@
 """Exported models give the embeddings of their checkpoint, whatever the company."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -152,17 +150,11 @@ def test_progress_is_told(model):
     assert told == [("images", 2), ("captions", 2)]
 
 
-def test_everything_works_without_torch(exported, sample_manifest, tmp_path):
+def test_everything_works_without_torch(command_without, exported, sample_manifest, tmp_path):
     """Evaluates in a process where torch and its company cannot be imported."""
-    code = (
-        "import sys\n"
-        "for name in ('torch', 'torchvision', 'timm', 'transformers', 'matplotlib', 'sklearn',\n"
-        "             'safetensors', 'onnx', 'scipy'):\n"
-        "    sys.modules[name] = None\n"
-        "from pairlight.cli.main import app, run\n"
-        f"sys.exit(run(app, ['evaluate', '--model', {str(exported)!r}, '--manifest', "
-        f"{str(sample_manifest)!r}, '--json', {str(tmp_path / 'r.json')!r}]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    missing = ["torch", "torchvision", "timm", "transformers", "matplotlib", "sklearn"]
+    missing += ["safetensors", "onnx", "scipy"]
+    argv = ["evaluate", "--model", exported, "--manifest", sample_manifest]
+    done = command_without(missing, *argv, "--json", tmp_path / "r.json")
     assert done.returncode == 0, done.stderr
     assert "text to image" in done.stdout and (tmp_path / "r.json").is_file()

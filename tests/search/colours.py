@@ -3,6 +3,7 @@
 import hashlib
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,11 @@ COLOURS = {
     "black": (5, 5, 5),
 }
 NAMES = list(COLOURS)
+
+
+def names(result):
+    """Return the file names of a search's hits, best first."""
+    return [Path(hit.photo.path).name for hit in result.hits]
 
 
 class ColourModel:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from colours import ColourModel, paint, unit
+from colours import ColourModel, names, paint, unit
 
 from pairlight.errors import MissingDependency, PairlightError
 from pairlight.search import approximate, approximate_file
@@ -170,10 +170,6 @@ def many(tmp_path):
         first, second = colours[number % 6], colours[(number // 6) % 6]
         paint(folder / f"{number}.png", first, second, first, size=(40 + number, 20), seed=number)
     return folder
-
-
-def names(result):
-    return [Path(hit.photo.path).name for hit in result.hits]
 
 
 def brought_up(tmp_path, wanted=None):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from colours import paint
+from colours import names, paint
 from PIL import Image
 
 from pairlight.errors import ConfigError
@@ -74,7 +74,7 @@ def test_filters_come_before_ranking(index, tmp_path, model):
     index(folder)
     with open_store(str(tmp_path / "photos.db")) as store:
         result = Searcher(store, model).search(Query("red", k=3, filters=Filters(path="sub/*")))
-    assert [Path(hit.photo.path).name for hit in result.hits] == ["green.png"]
+    assert names(result) == ["green.png"]
 
 
 @pytest.mark.parametrize(

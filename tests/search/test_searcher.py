@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from colours import NAMES, ColourModel, paint, unit
+from colours import NAMES, ColourModel, names, paint, unit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +18,6 @@ from pairlight.search.records import Filters
 from pairlight.search.searcher import NOT_WEIGHT, Query, Searcher, query_vector
 from pairlight.search.store import open_store
 from pairlight.search.vocabulary import Vocabulary
-
-
-def names(result):
-    return [Path(hit.photo.path).name for hit in result.hits]
 
 
 @pytest.fixture
