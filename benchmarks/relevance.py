@@ -128,17 +128,26 @@ def everyday(half, held, model):
         shown[row] |= content_words(text)
     queries = lines("everyday_queries.txt")
     asked = encode_queries(model, queries)
-    firsts, promised, right = [], [], []
+    firsts, promised, right, all_right, all_kept = [], [], [], [], []
     for text, scores in zip(queries, asked @ images.T, strict=True):
+        relevance = half.relevance(scores, spread_of(scores), text)
+        fits = np.array([content_words(text) <= each for each in shown])
+        all_right.append(fits)
+        all_kept.append(relevance >= half.cutoff)
         top = np.argsort(-scores)[:HITS]
-        promised.append(half.relevance(scores[top], spread_of(scores), text))
-        right.append([content_words(text) <= shown[row] for row in top])
-        if right[-1][0]:
-            firsts.append(promised[-1][0] >= half.cutoff)
+        promised.append(relevance[top])
+        right.append(fits[top])
+        if fits[top[0]]:
+            firsts.append(all_kept[-1][top[0]])
+    truth, kept = np.array(all_right), np.array(all_kept)
+    first_hits = np.array(promised) >= half.cutoff
     print(f"  {len(queries)} everyday queries among {len(images)} of them: the first is right for")
     print(
         f"  {len(firsts)}, {sum(firsts)} of these are kept; of {HITS} hits each "
-        f"{np.mean(promised):.0%} are promised to be right, {np.mean(right):.0%} are"
+        f"{np.mean(promised):.0%} are promised to be right, {np.mean(right):.0%} are, and "
+        f"{first_hits[np.array(right)].mean():.0%} of these are kept;\n  of all "
+        f"{truth.sum()} that are right {kept[truth].mean():.0%} are kept, of all {kept.sum()} that "
+        f"are kept {truth[kept].mean():.0%} are right"
     )
 
 

@@ -16,10 +16,12 @@ from pairlight.search.calibration import (
     fit,
     reliability,
 )
-from pairlight.search.matcher import Spread
-from pairlight.search.relevance import coverage, examples, fit_calibration, questions
+from pairlight.search.matcher import spread_of
+from pairlight.search.relevance import coverage, examples, fit_calibration, questions, ranks_of
 from pairlight.search.vocabulary import Vocabulary
 from pairlight.words import pieces
+
+TRUTH = (12.0, 0.8, -0.9, 0.5, 0.4)
 
 
 def drawn(weights, bias, count=20_000, seed=0):
@@ -31,6 +33,7 @@ def drawn(weights, bias, count=20_000, seed=0):
             rng.normal(2, 1, count),
             np.log(rng.integers(10, 1000, count)),
             rng.uniform(0, 8, count),
+            np.log(rng.integers(1, 100, count)),
         ],
         1,
     )
@@ -38,17 +41,22 @@ def drawn(weights, bias, count=20_000, seed=0):
     return found, rng.random(count) < promised, np.arange(count) // 5, promised
 
 
+def normal(mean, std, count, seed=0):
+    """The spread of normally distributed scores."""
+    return spread_of(np.random.default_rng(seed).normal(mean, std, count))
+
+
 def test_a_known_model_is_recovered():
-    found, right, groups, promised = drawn((12.0, 0.8, -0.9, 0.5), -2.0)
+    found, right, groups, promised = drawn(TRUTH, -2.0)
     for given in (None, groups):
         calibration = fit(found, right, given)
-        assert calibration.weights == pytest.approx((12.0, 0.8, -0.9, 0.5), rel=0.15)
+        assert calibration.weights == pytest.approx(TRUTH, rel=0.15)
         assert np.abs(calibration.predict(found) - promised).mean() < 0.02
 
 
 def test_the_fit_is_that_of_a_known_library():
     linear_model = pytest.importorskip("sklearn.linear_model")
-    found, right, _, _ = drawn((12.0, 0.8, -0.9, 0.5), -2.0, count=2000)
+    found, right, _, _ = drawn(TRUTH, -2.0, count=2000)
     calibration = fit(found, right, ridge=0)
     theirs = linear_model.LogisticRegression(C=np.inf, max_iter=10_000, tol=1e-10).fit(found, right)
     assert calibration.weights == pytest.approx(theirs.coef_[0], rel=1e-3)
@@ -56,8 +64,8 @@ def test_the_fit_is_that_of_a_known_library():
 
 
 def test_what_is_fitted_is_calibrated_on_new_examples():
-    calibration = fit(*drawn((12.0, 0.8, -0.9, 0.5), -2.0)[:3])
-    found, right, _, _ = drawn((12.0, 0.8, -0.9, 0.5), -2.0, seed=1)
+    calibration = fit(*drawn(TRUTH, -2.0)[:3])
+    found, right, _, _ = drawn(TRUTH, -2.0, seed=1)
     assert expected_calibration_error(calibration.predict(found), right) < 0.02
     # A model that is sure of itself for no reason is found out.
     boasting = Calibration(tuple(3 * each for each in calibration.weights), 3 * calibration.bias)
@@ -66,17 +74,33 @@ def test_what_is_fitted_is_calibrated_on_new_examples():
 
 def test_relevance_never_falls_as_the_score_rises():
     # Truth that runs the wrong way: the best that is allowed is to say nothing by the score.
-    found, right, _, _ = drawn((-8.0, -1.0, 0.5, -0.5), 1.0)
-    assert fit(found, right).weights == (0.0, 0.0, 0.0, 0.0)
-    found, right, _, _ = drawn((12.0, -0.5, -0.9, 0.5), -2.0)
+    found, right, _, _ = drawn((-8.0, -1.0, 0.5, -0.5, -0.5), 1.0)
+    assert fit(found, right).weights == (0.0,) * 5
+    found, right, _, _ = drawn((12.0, -0.5, -0.9, 0.5, 0.4), -2.0)
     calibration = fit(found, right)
     assert calibration.weights[0] > 0 and calibration.weights[1] == 0
     scores = np.linspace(-1, 1, 101)
-    assert (np.diff(calibration.relevance(scores, Spread(0.1, 0.2, 500), "")) >= 0).all()
+    assert (np.diff(calibration.relevance(scores, normal(0.1, 0.2, 500), "")) >= 0).all()
+
+
+def test_a_hit_is_as_likely_as_those_below_it():
+    """Of two collections with the same best photo the one with many more like it is believed."""
+    calibration = Calibration((20.0, 0.0, -0.8, 0.0, 0.7), -6.0)
+    few, many = np.linspace(-0.2, 0.2, 300), np.linspace(-0.2, 0.2, 300)
+    few[:1], many[:100] = 0.4, np.linspace(0.36, 0.4, 100)
+    best = np.array([0.4])
+    alone, among = (calibration.relevance(best, spread_of(each), "")[0] for each in (few, many))
+    assert among > alone + 0.3
+    # The hundredth by itself: a score of 0.36, 300 photos, 100 of them as high or higher.
+    last = 1 / (1 + np.exp(-(20 * 0.36 - 0.8 * np.log(300) + 0.7 * np.log(100) - 6)))
+    assert among == pytest.approx(last, abs=0.02)
+    # Falling scores, falling relevance, of all photos and of those between them.
+    for scores in (np.sort(many), np.linspace(-1, 1, 999)):
+        assert (np.diff(calibration.relevance(scores, spread_of(many), "")) >= 0).all()
 
 
 def test_a_feature_that_tells_nothing_is_dropped():
-    found, right, groups, _ = drawn((12.0, 0.0, -0.9, 0.5), -2.0, count=2000)
+    found, right, groups, _ = drawn((12.0, 0.0, -0.9, 0.5, 0.4), -2.0, count=2000)
     rng = np.random.default_rng(3)
     found[:, 1] = rng.normal(2, 1, len(found))
     calibration = fit(found, right, groups)
@@ -84,12 +108,12 @@ def test_a_feature_that_tells_nothing_is_dropped():
 
 
 def test_the_base_rate_is_kept():
-    found, right, groups, _ = drawn((12.0, 0.8, -0.9, 0.5), -2.0)
+    found, right, groups, _ = drawn(TRUTH, -2.0)
     assert fit(found, right, groups).predict(found).mean() == pytest.approx(right.mean(), abs=0.01)
 
 
 def test_separable_examples_do_not_blow_up():
-    found = np.zeros((100, 4))
+    found = np.zeros((100, 5))
     found[50:, 0] = 1
     calibration = fit(found, found[:, 0] > 0.5)
     assert calibration.predict(found[[0, 99]]) == pytest.approx([0, 1], abs=0.1)
@@ -98,20 +122,22 @@ def test_separable_examples_do_not_blow_up():
 @pytest.mark.parametrize("right", [np.ones(10, bool), np.zeros(10, bool)])
 def test_examples_of_one_kind_do_not_do(right):
     with pytest.raises(ModelError, match="right and wrong"):
-        fit(np.random.default_rng(0).random((10, 4)), right)
+        fit(np.random.default_rng(0).random((10, 5)), right)
 
 
 def test_features():
-    found = features(np.array([0.5, 0.1]), 0.1, 0.2, 100)
-    assert found == pytest.approx(np.array([[0.5, 2, np.log(100), 0], [0.1, 0, np.log(100), 0]]))
-    lone = features(np.array([0.5]), 0.5, 0.0, 1, 3.0)
-    assert lone[0] == pytest.approx([0.5, 0, 0, 3])
-    assert features(np.zeros(0), 0.0, 0.0, 0).shape == (0, 4)
+    spread = spread_of(np.array([0.5, 0.3, 0.1, 0.3]))
+    first, last = features(np.array([0.5, 0.1]), spread, 2.0)
+    assert first == pytest.approx([0.5, 2**0.5, np.log(4), 2, 0])
+    assert last == pytest.approx([0.1, -(2**0.5), np.log(4), 2, np.log(4)])
+    lone = features(np.array([0.5]), spread_of(np.array([0.5])), 3.0)
+    assert lone[0] == pytest.approx([0.5, 0, 0, 3, 0])
+    assert features(np.zeros(0), spread_of(np.zeros(0))).shape == (0, 5)
 
 
 def test_it_survives_json():
     calibration = Calibration(
-        (12.5, 0.0, -0.9, 0.7), -2.0, 0.4, Vocabulary({"dog": 12}), {"photos": 1000}
+        (12.5, 0.0, -0.9, 0.7, 0.5), -2.0, 0.4, Vocabulary({"dog": 12}), {"photos": 1000}
     )
     assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration
 
@@ -129,22 +155,26 @@ def test_it_survives_json():
     + [{"words": each} for each in (["dog"], {"dog": 2}, None)],
 )
 def test_a_damaged_description_is_refused(change):
-    value = {**Calibration((1.0, 0.0, 0.0, 0.0), 0.0).to_dict(), **change}
+    value = {**Calibration((1.0, 0.0, 0.0, 0.0, 0.0), 0.0).to_dict(), **change}
     with pytest.raises(ModelError, match="calibration"):
         Calibration.from_dict(value)
 
 
-def test_one_of_three_weights_from_before_words_were_counted_is_read():
-    value = Calibration((9.0, 1.0, -0.5, 0.0), -3.0).to_dict()
-    del value["words"], value["weights"]["familiarity"]
-    assert Calibration.from_dict(value) == Calibration((9.0, 1.0, -0.5, 0.0), -3.0)
+@pytest.mark.parametrize("unknown", [["log_rank"], ["familiarity", "log_rank"]])
+def test_one_made_before_some_features_were_known_is_read(unknown):
+    value = Calibration((9.0, 1.0, -0.5, 0.0, 0.0), -3.0).to_dict()
+    for name in unknown:
+        del value["weights"][name]
+    if "familiarity" in unknown:
+        del value["words"]
+    assert Calibration.from_dict(value) == Calibration((9.0, 1.0, -0.5, 0.0, 0.0), -3.0)
 
 
 def test_a_model_may_carry_one():
     class Model:
-        calibration = Calibration((1.0, 0.0, 0.0, 0.0), 0.0).to_dict()
+        calibration = Calibration((1.0, 0.0, 0.0, 0.0, 0.0), 0.0).to_dict()
 
-    assert Calibration.of(Model()) == Calibration((1.0, 0.0, 0.0, 0.0), 0.0)
+    assert Calibration.of(Model()) == Calibration((1.0, 0.0, 0.0, 0.0, 0.0), 0.0)
     assert Calibration.of(object()) is None
 
 
@@ -210,7 +240,7 @@ def test_texts_of_unheard_of_words_are_believed_less():
     seeing = fit_calibration(images, texts, owner, captions, vocabulary=vocabulary)
     assert blind.weights[3] == 0 < seeing.weights[3]
     assert (blind.cutoff, seeing.cutoff) == (PLAIN_CUTOFF, CUTOFF)
-    spread, score = Spread(0.0, 0.15, 100), np.array([0.6])
+    spread, score = normal(0.0, 0.15, 100), np.array([0.6])
     one, two = (seeing.relevance(score, spread, each)[0] for each in (names[0], names[1]))
     assert one > two + 0.3
     assert blind.relevance(score, spread, names[0]) == blind.relevance(score, spread, names[1])
@@ -247,7 +277,12 @@ def test_present_and_absent_are_as_many_in_small_collections():
     images, texts, owner, captions = collection(0.3)
     found, _, _ = examples(images, texts, owner, captions, np.random.default_rng(0), [20])
     # Of 20 photos with a caption each at most 20 are asked for that are there, and as many not.
-    assert len(found) <= 6 * 40 * 5
+    assert len(found) <= 6 * 40 * len(ranks_of(20))
+
+
+def test_hits_are_looked_at_among_the_first_and_further_down():
+    assert list(ranks_of(3)) == [0, 1, 2] and list(ranks_of(20)) == [0, 1, 2, 3, 4, 7]
+    assert list(ranks_of(100)) == [0, 1, 2, 3, 4, 7, 11, 16, 25, 37]
 
 
 def test_too_few_photos_are_told():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pairlight.errors import ModelError
-from pairlight.search.matcher import ExactMatcher, spread_of
+from pairlight.search.matcher import ExactMatcher, ranks_up_to, spread_of
 
 
 def slow(vectors, query, k, allowed=None):
@@ -65,4 +65,28 @@ def test_what_is_no_number_is_an_error():
 
 
 def test_spread():
-    assert spread_of(np.array([1.0, 3.0])) == (2.0, 1.0, 2)
+    mean, std, count, scores, ranks = spread_of(np.array([1.0, 3.0]))
+    assert (mean, std, count, list(scores), list(ranks)) == (2, 1, 2, [3, 1], [1, 2])
+
+
+def test_ranks_grow_by_a_quarter_up_to_the_last():
+    assert list(ranks_up_to(11)) == [1, 2, 3, 4, 5, 7, 9, 11] and list(ranks_up_to(1)) == [1]
+    ranks = ranks_up_to(100_000)
+    assert ranks[-1] == 100_000 and len(ranks) < 55
+    assert (ranks[1:] <= np.maximum(ranks[:-1] + 1, 1.4 * ranks[:-1])).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 400), st.integers(0, 2**32), st.booleans())
+def test_a_spread_knows_how_many_score_as_high(count, seed, ties):
+    scores = np.random.default_rng(seed).normal(size=count).round(1 if ties else 9)
+    spread = spread_of(scores)
+    told = np.exp(spread.log_rank(np.unique(scores)))
+    true = np.array([(scores >= each).sum() for each in np.unique(scores)])
+    assert (np.diff(told) <= 0).all() and told[0] == pytest.approx(count)
+    # Exact at the ranks it holds, and no further off elsewhere than these are from each other.
+    assert (np.abs(np.log(told / true)) <= np.log(1.4) + 1e-9).all() or ties
+    assert np.exp(spread.log_rank(spread.scores)) == pytest.approx(spread.ranks)
+    assert spread.log_rank(np.array([99.0, -99.0])) == pytest.approx(
+        [np.log(spread.ranks[0]), np.log(count)]
+    )

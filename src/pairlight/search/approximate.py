@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from pairlight.search.matcher import ExactMatcher, Spread, ranked
+from pairlight.search.matcher import ExactMatcher, Spread, ranked, ranks_up_to, spread_of
 from pairlight.types import Json
 
 RECALL = 0.99
@@ -26,6 +26,7 @@ DEPTHS = (10, 50)
 WIDE, LEAST_CANDIDATES = 10, 200
 PHOTO_QUERIES = 100
 _TRAINING = 40  # vectors a list that the lists' centres are found from
+_ASKED = 16_384  # photos that say how all scores lie: half a millisecond
 
 
 @cache
@@ -38,38 +39,17 @@ def faiss_module():
     return faiss
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Mean (d,) and covariance (d, d) of all vectors: the spread of any query's scores, exactly."""
-
-    mean: np.ndarray
-    covariance: np.ndarray
-    count: int
-
-    @classmethod
-    def of(cls, vectors: np.ndarray) -> Moments:
-        """Return the moments of `vectors` (n, d)."""
-        total = np.zeros((vectors.shape[1], vectors.shape[1]))
-        mean = vectors.mean(axis=0, dtype=np.float64)
-        for start in range(0, len(vectors), 65536):
-            part = vectors[start : start + 65536].astype(np.float32)
-            total += part.T @ part
-        count = max(len(vectors), 1)
-        return cls(mean, total / count - np.outer(mean, mean), len(vectors))
-
-    def spread(self, query: np.ndarray) -> Spread:
-        """Return the spread of the scores of `query` (d,)."""
-        query = query.astype(np.float64)
-        variance = max(float(query @ self.covariance @ query), 0.0)
-        return Spread(float(query @ self.mean), variance**0.5, self.count)
-
-
 class ApproximateMatcher:
-    """Ranks the candidates of a FAISS index exactly; filters and long lists go past the index."""
+    """Ranks the candidates of a FAISS index exactly; filters and long lists go past the index.
 
-    def __init__(self, vectors: np.ndarray, index, probes: int, moments: Moments):
+    How the scores of all photos lie is told by the candidates as deep as these were tried, and from
+    there on by every n-th photo.
+    """
+
+    def __init__(self, vectors: np.ndarray, index, probes: int):
         self.exact = ExactMatcher(vectors)
-        self.index, self.probes, self.moments = index, probes, moments
+        self.index, self.probes = index, probes
+        self._some = np.ascontiguousarray(vectors[:: max(1, len(vectors) // _ASKED)])
 
     def best(
         self, query: np.ndarray, k: int, allowed: np.ndarray | None = None
@@ -86,7 +66,20 @@ class ApproximateMatcher:
         rows = np.sort(found[0][found[0] >= 0])
         if len(rows) < min(k, len(self.exact.vectors)):
             return self.exact.best(query, k)
-        return *ranked(self.exact.vectors, rows, query, k), self.moments.spread(query)
+        rows, scores = ranked(self.exact.vectors, rows, query, DEPTHS[-1])
+        end = np.searchsorted(-scores, -scores[min(k, len(scores)) - 1], "right")
+        return rows[:end], scores[:end], self._spread(query, scores)
+
+    def _spread(self, query: np.ndarray, best: np.ndarray) -> Spread:
+        """Return the spread of all scores, of which `best` (c,) are the first, in falling order."""
+        count, some = len(self.exact.vectors), spread_of(self._some @ query)
+        ranks = ranks_up_to(count)
+        near = ranks <= len(best)
+        share = np.log(ranks[~near] * (len(self._some) / count))
+        far = np.interp(share, np.log(some.ranks), some.scores)
+        # Between the last of `best` and the first that the sample reaches, scores are the former.
+        scores = np.concatenate([best[ranks[near] - 1], np.minimum(far, best[-1])])
+        return Spread.of(some.mean, some.std, count, scores, ranks)
 
 
 @dataclass(frozen=True)
@@ -133,12 +126,11 @@ def build(vectors: np.ndarray, texts: np.ndarray, seed: int = 0) -> Built:
     index.train(vectors[drawn])
     for first in range(0, count, 65536):
         index.add(vectors[first : first + 65536])
-    moments = Moments.of(vectors)
     photos = vectors[rng.choice(count, min(PHOTO_QUERIES, count), replace=False)]
     kinds = [(each, _best_scores(vectors, each)) for each in (photos, texts) if len(each)]
     probes = min(8, lists)
     while True:
-        matcher = ApproximateMatcher(vectors, index, probes, moments)
+        matcher = ApproximateMatcher(vectors, index, probes)
         recall = min(recall_of(matcher, each, truth) for each, truth in kinds)
         if recall >= RECALL or probes == lists:
             break

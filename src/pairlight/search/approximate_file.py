@@ -14,7 +14,7 @@ import numpy as np
 from pairlight.errors import MissingDependency, PairlightError
 from pairlight.files import read_arrays, write_arrays
 from pairlight.sample import sample_dir
-from pairlight.search.approximate import ApproximateMatcher, Built, Moments, build, faiss_module
+from pairlight.search.approximate import ApproximateMatcher, Built, build, faiss_module
 from pairlight.search.matcher import ExactMatcher, Matcher
 from pairlight.search.records import Encoder
 from pairlight.search.store import Moment, Store
@@ -46,13 +46,10 @@ def key_of(moment: Moment) -> str:
 
 def save(path: Path, matcher: ApproximateMatcher, key: str) -> None:
     """Write an index, whole or not at all; raises `PairlightError`."""
-    faiss, moments = faiss_module(), matcher.moments
+    faiss = faiss_module()
     assert faiss is not None
-    content = faiss.serialize_index(matcher.index)
-    facts = np.array([matcher.probes, moments.count], np.int64)
-
-    write_arrays(path, key=np.array(key), facts=facts, mean=moments.mean,
-                 covariance=moments.covariance, index=content)  # fmt: skip
+    content, probes = faiss.serialize_index(matcher.index), np.array(matcher.probes, np.int64)
+    write_arrays(path, key=np.array(key), probes=probes, index=content)
 
 
 def load(path: Path, moment: Moment) -> ApproximateMatcher:
@@ -67,8 +64,7 @@ def load(path: Path, moment: Moment) -> ApproximateMatcher:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             if str(held["key"]) != key_of(moment):
                 raise PairlightError("the FAISS index is of another state of the store")
-            probes, count = map(int, held["facts"])
-            moments = Moments(held["mean"], held["covariance"], count)
+            probes = int(held["probes"])
             # Zip checks what is read against its sums: a torn file does not come this far.
             index = faiss.deserialize_index(held["index"])
     except _UNREADABLE as error:
@@ -76,7 +72,7 @@ def load(path: Path, moment: Moment) -> ApproximateMatcher:
         raise PairlightError(f"{path}: the FAISS index is damaged ({why})") from None
     if index.ntotal != len(moment.vectors) or index.d != moment.vectors.shape[1]:
         raise PairlightError(f"{path}: the FAISS index is of another store")
-    return ApproximateMatcher(moment.vectors, index, probes, moments)
+    return ApproximateMatcher(moment.vectors, index, probes)
 
 
 def chooser(

@@ -13,18 +13,23 @@ from pairlight.search.vocabulary import Vocabulary
 from pairlight.types import Json
 
 KIND = "logistic"
-FEATURES = ("score", "z", "log_count", "familiarity")
+FEATURES = ("score", "z", "log_count", "familiarity", "log_rank")
 # The signs that make sense: a higher score, one that stands out more, and words that the model
-# knows well never make a hit less likely; in a larger collection something scores high by chance.
-_SIGNS = np.array([1.0, 1.0, -1.0, 1.0])
+# knows well never make a hit less likely; in a larger collection something scores high by chance,
+# unless much does: then the query asks for what many photos show.
+_SIGNS = np.array([1.0, 1.0, -1.0, 1.0, 1.0])
+# How many photos score as high matters for few of the texts that are fitted on, and much for these.
+_KEPT = np.array([each in ("score", "log_rank") for each in FEATURES])
+# What a model tells of its calibration if it was made before these were known.
+_LATER = {"familiarity": 0.0, "log_rank": 0.0}
 # Above these `pretrained` finds something for 5 % of what is not there, the second without knowing
 # how familiar words are.
-CUTOFF, PLAIN_CUTOFF = 0.4, 0.73
+CUTOFF, PLAIN_CUTOFF = 0.3, 0.67
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A logistic model of `FEATURES`, monotone in the score.
+    """A logistic model of `FEATURES`, made monotone in the score.
 
     `cutoff` is the relevance below which a search shows nothing; `vocabulary` says how familiar a
     query is; `facts` tell what it was fitted on, for people.
@@ -39,17 +44,27 @@ class Calibration:
     def __post_init__(self) -> None:
         numbers = (*self.weights, self.bias, self.cutoff)
         if len(self.weights) != len(FEATURES) or not all(map(math.isfinite, numbers)):
-            raise ModelError("calibration: four weights, a bias and a cutoff, all finite, are due")
+            raise ModelError("calibration: five weights, a bias and a cutoff, all finite, are due")
         if (np.asarray(self.weights) * _SIGNS < 0).any():
             raise ModelError("calibration: a weight has the wrong sign; fit it anew")
 
     def relevance(self, scores: np.ndarray, spread: Spread, text: str) -> np.ndarray:
-        """Return the probability in [0, 1] of each score (m,) of a text to be a right hit's."""
-        familiar = self.vocabulary.familiarity(text)
-        return self.predict(features(scores, spread.mean, spread.std, spread.count, familiar))
+        """Return the probability in [0, 1] of each score (m,) of a text to be a right hit's.
+
+        A hit is as likely as any below it: many that follow closely speak for those above them,
+        too, as in Benjamini and Hochberg, Controlling the False Discovery Rate, 1995.
+        """
+        familiar, weights = self.vocabulary.familiarity(text), np.asarray(self.weights)
+        own = features(scores, spread, familiar) @ weights
+        if len(spread.scores):
+            rising = features(spread.scores[::-1], spread, familiar) @ weights
+            place = np.searchsorted(spread.scores[::-1], scores, "right") - 1
+            below = np.maximum.accumulate(rising)[np.maximum(place, 0)]
+            own = np.where(place >= 0, np.maximum(own, below), own)
+        return _sigmoid(own + self.bias)
 
     def predict(self, found: np.ndarray) -> np.ndarray:
-        """Return probabilities (m,) of features (m, 4)."""
+        """Return probabilities (m,) of features (m, 5), each by itself."""
         return _sigmoid(found @ np.asarray(self.weights) + self.bias)
 
     def to_dict(self) -> Json:
@@ -68,8 +83,7 @@ class Calibration:
     def from_dict(cls, value: Json) -> Calibration:
         """Return the calibration that `to_dict` described; raises `ModelError` for another kind."""
         try:
-            # Before words were counted there were three weights.
-            weights = {"familiarity": 0.0, **value["weights"]}
+            weights = _LATER | value["weights"]
             if value["kind"] != KIND or set(weights) != set(FEATURES):
                 raise ValueError("of another kind")
             cutoff, facts = float(value.get("cutoff", 0.5)), dict(value.get("facts", {}))
@@ -80,18 +94,17 @@ class Calibration:
             raise ModelError(f"calibration of the model cannot be read: {error}") from None
 
 
-def features(scores: np.ndarray, mean, std, count, familiarity=0.0) -> np.ndarray:
-    """Return (m, 4) float64: the score, its distance from the query's mean over the collection in
-    standard deviations, the logarithm of the collection's size, and the query's familiarity.
-
-    All but the scores are numbers, or arrays (m,) for hits of many queries.
+def features(scores: np.ndarray, spread: Spread, familiarity: float = 0.0) -> np.ndarray:
+    """Return (m, 5) float64: each score (m,), its distance from the query's mean over the
+    collection in standard deviations, the logarithm of the collection's size, the query's
+    familiarity, and the logarithm of how many photos score as high.
     """
     scores = np.asarray(scores, np.float64)
-    std = np.broadcast_to(np.asarray(std, np.float64), scores.shape)
-    away = scores - mean
-    z = np.divide(away, std, out=np.zeros_like(away), where=std > 1e-9)
-    size = np.log(np.maximum(np.broadcast_to(count, scores.shape), 1))
-    return np.stack([scores, z, size, np.broadcast_to(familiarity, scores.shape)], axis=1)
+    away = scores - spread.mean
+    z = away / spread.std if spread.std > 1e-9 else np.zeros_like(away)
+    size = np.full_like(scores, np.log(max(spread.count, 1)))
+    known = np.full_like(scores, familiarity)
+    return np.stack([scores, z, size, known, spread.log_rank(scores)], axis=1)
 
 
 def fit(
@@ -102,7 +115,7 @@ def fit(
     vocabulary: Vocabulary | None = None,
     facts: Json | None = None,
 ) -> Calibration:
-    """Return the calibration under which features (m, 4) best explain `right` (m,) bool.
+    """Return the calibration under which features (m, 5) best explain `right` (m,) bool.
 
     Penalised maximum likelihood by Newton's method on standardised features; a weight that would
     have the wrong sign is held at zero, so that relevance never falls as the score rises. With
@@ -126,12 +139,12 @@ def fit(
 def _dispensable(
     found: np.ndarray, right: np.ndarray, groups: np.ndarray, held: np.ndarray, ridge: float
 ) -> np.ndarray:
-    """Return which features to hold at zero: one more at a time; the score itself always stays."""
+    """Return which features to hold at zero: one more at a time; those of `_KEPT` always stay."""
     fold = np.unique(groups, return_inverse=True)[1] % 5
     while True:
         whole = _left_out_losses(found, right, fold, held, ridge)
         costs = {}
-        for each in np.flatnonzero(~held[1:]) + 1:
+        for each in np.flatnonzero(~held & ~_KEPT):
             without = held | (np.arange(len(held)) == each)
             cost = _left_out_losses(found, right, fold, without, ridge) - whole
             if cost.mean() <= cost.std() / np.sqrt(len(np.unique(groups))):
@@ -157,7 +170,7 @@ def _left_out_losses(
 def _fit(
     found: np.ndarray, right: np.ndarray, held: np.ndarray, ridge: float
 ) -> tuple[np.ndarray, float]:
-    """Return weights (4,) and bias; those of `held` and of the wrong sign are zero."""
+    """Return weights (5,) and bias; those of `held` and of the wrong sign are zero."""
     centre, scale = found.mean(axis=0), np.maximum(found.std(axis=0), 1e-9)
     while True:
         weights, bias = _newton((found - centre) / scale, right, held, ridge)

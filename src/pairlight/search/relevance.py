@@ -11,6 +11,8 @@ from pairlight.words import content_words, pieces
 
 SIZES = (20, 35, 50, 100, 200, 500)
 QUERIES = 400
+# Of each query the first hits are looked at and, at ranks that grow by half, some below them: what
+# many photos show has its right hits there.
 HITS = 5
 ROUNDS = 6  # collections of each size; with 3 the cutoff that fits moves by 0.05 with the seed
 # A caption covers a photo when the photo's own captions have this share of its words; between the
@@ -65,30 +67,36 @@ def examples(
     sizes: Sequence[int] = SIZES,
     vocabulary: Vocabulary | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return features (m, 4), truth (m,) bool and photo asked for (m,) of hits in collections.
+    """Return features (m, 5), truth (m,) bool and photo asked for (m,) of hits in collections.
 
     Photos (n, d) are drawn into collections of `sizes`; of the captions (c, d) half are of a photo
     that is in the collection, half of one that is not and that no photo there would fit either.
-    A hit among the first `HITS` is right when it is the caption's own photo or covers its words.
+    A hit at one of `ranks_of` is right when it is the caption's own photo or covers its words.
     """
     cover = coverage(captions, owner, len(images))
     scores = texts @ images.T
     known_words = vocabulary or Vocabulary()
     familiar = [known_words.familiarity(each) for each in captions]
-    found, right, asked = [np.zeros((0, 4))], [np.zeros(0, bool)], [np.zeros(0, int)]
+    found, right, asked = [np.zeros((0, 5))], [np.zeros(0, bool)], [np.zeros(0, int)]
     for size in [*sizes] * ROUNDS:
         if size > len(images) // 2:
             continue
-        chosen = rng.choice(len(images), size, replace=False)
+        chosen, ranks = rng.choice(len(images), size, replace=False), ranks_of(size)
         for query in _queries(chosen, cover, owner, rng):
             row = scores[query, chosen]
-            top = np.argsort(-row)[:HITS]
+            top = np.argsort(-row)[ranks]
             covered, own = cover[query, chosen[top]], chosen[top] == owner[query]
             known = own | (covered >= COVERED) | (covered < UNCOVERED)
-            found.append(features(row[top], *spread_of(row), familiar[query])[known])
+            found.append(features(row[top], spread_of(row), familiar[query])[known])
             right.append((own | (covered >= COVERED))[known])
             asked.append(np.full(int(known.sum()), owner[query]))
     return np.concatenate(found), np.concatenate(right), np.concatenate(asked)
+
+
+def ranks_of(size: int) -> np.ndarray:
+    """Return the ranks (r,), from 0, of the hits that are looked at in a collection of `size`."""
+    deep = HITS * 1.5 ** np.arange(1, 40)
+    return np.unique([*range(min(HITS, size)), *deep[deep < size / 2].astype(int)])
 
 
 def _queries(chosen: np.ndarray, cover: np.ndarray, owner: np.ndarray, rng) -> list[int]:
