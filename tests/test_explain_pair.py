@@ -1,6 +1,7 @@
 """Explanations, on a model of colours whose reasons are known, and on the released model."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ from pairlight.explain import (
     to_json,
 )
 from pairlight.sample import sample_dir
+from pairlight.search.index import index_photos
+from pairlight.search.searcher import Query, open_searcher
+from pairlight.search.store import open_store
 from pairlight.tokenization import Tokens
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
@@ -194,3 +198,15 @@ def test_covering_what_matters_first_lowers_the_score_faster():
         gaps.append((area(best), chance, area(best[::-1])))
     most, chance, least = np.mean(gaps, axis=0)
     assert most < chance - 0.03 and chance < least
+
+
+def test_relevance_is_what_a_search_among_the_sample_shows(tmp_path):
+    model, folder = load_model("pretrained"), sample_dir() / "images"
+    text = "a man on a surfboard rides a big wave in the blue ocean"
+    with open_store(str(tmp_path / "a.db"), write=True) as store:
+        index_photos(store, model, [str(folder)])
+        (hit,) = open_searcher(store, lambda: model).search(Query(text, k=1, cut=False)).hits
+        photo = os.fsdecode(hit.photo.path)
+    where = standing(model, explain_pair(model, photo, text, grid=7), photo)
+    # What single words say besides is in the search alone, and little of so long a text.
+    assert where.relevance == pytest.approx(hit.relevance, abs=0.1) and hit.relevance > 0

@@ -17,7 +17,7 @@ from pairlight.hubs import as_queries
 from pairlight.imaging import check_image, load_square
 from pairlight.sample import sample_dir
 from pairlight.search.calibration import Calibration
-from pairlight.search.matcher import Spread
+from pairlight.search.matcher import spread_of
 from pairlight.threads import untracked
 from pairlight.types import Json
 
@@ -228,8 +228,8 @@ def standing(model: Encoder, found: Explanation, image: Path | str, track=untrac
     calibration = Calibration.of(model)
     relevance = None
     if calibration is not None:
-        spread = Spread(float(all_scores.mean()), float(all_scores.std()), len(all_scores))
-        relevance = float(calibration.relevance(np.array([found.score]), spread, found.text)[0])
+        spread, asked_for = spread_of(all_scores), np.array([found.score])
+        relevance = float(calibration.relevance(asked_for, spread, found.text)[0])
     below = [int((scores < found.score).sum()) for scores in (photos, told)]
     return Standing(len(photos), below[0], len(told), below[1], relevance)
 
