@@ -88,7 +88,7 @@ def test_where_filters_leave_nothing_dates_are_explained(store, capsys):
 def test_nothing_matches(store, capsys, monkeypatch):
     model = ColourModel()
     known = Vocabulary.of(["red"] * 30)
-    model.calibration = Calibration((20.0, 0.0, 0.0, 0.0, 0.0), -10.0, vocabulary=known).to_dict()
+    model.calibration = Calibration((20.0, 0.0, 0.0, 0.0, 0.0), -10.0, 0.7, known).to_dict()
     monkeypatch.setattr(pairlight, "load", lambda name: model)
     assert run(APP, ["search", "a unicorn", "--store", "a.db"]) == 0
     said = capsys.readouterr()
@@ -108,7 +108,7 @@ def test_nothing_matches(store, capsys, monkeypatch):
     said = capsys.readouterr()
     assert "100%" in said.out.splitlines()[0] and said.out.count("\n") == 2
     assert said.err == (
-        "note: 2 of the first 4 are left out, with a relevance below 73%; --all shows them\n"
+        "note: 2 of the first 4 are left out, with a relevance below 70%; --all shows them\n"
     )
     assert run(APP, ["search", "red", "--store", "a.db", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["left_out"] == 2
