@@ -102,7 +102,7 @@ def spread_of(scores: np.ndarray) -> Spread:
     if not np.isfinite(mean):
         raise ModelError("a score is not a number; the model or the store is damaged")
     std, ranks = float(scores.std(dtype=np.float64)), ranks_up_to(len(scores))
-    return Spread.of(mean, std, len(scores), -np.sort(-scores)[ranks - 1], ranks)
+    return Spread.of(mean, std, len(scores), np.sort(scores)[::-1][ranks - 1], ranks)
 
 
 def ranks_up_to(count: int) -> np.ndarray:
