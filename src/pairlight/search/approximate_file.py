@@ -22,6 +22,7 @@ from pairlight.types import Json
 
 # Below this many distinct photos the exact product takes less than 0.1 s.
 LEAST = 1_000_000
+_LAYOUT = 2  # of the file: one of another layout is of no use, and made anew
 MISSING = "faiss is not installed; pip install 'pairlight[faiss]'"
 # What NumPy, zipfile and faiss raise for a file that is torn, or none of ours.
 _UNREADABLE = (
@@ -37,7 +38,8 @@ def beside(store: Path) -> Path:
 def key_of(moment: Moment) -> str:
     """Return what names the very state of a store that an index was made of."""
     model = moment.model.sha256 if moment.model else ""
-    digest = hashlib.sha256(f"{model} {moment.changes} {moment.vectors.shape}".encode())
+    facts = f"{_LAYOUT} {model} {moment.changes} {moment.vectors.shape}"
+    digest = hashlib.sha256(facts.encode())
     digest.update(np.ascontiguousarray(moment.ids).data)
     # Every write is counted; some vectors are looked at in case the file was exchanged.
     digest.update(np.ascontiguousarray(moment.vectors[::97]).data)
