@@ -31,7 +31,7 @@ from pairlight.search.relevance import coverage, examples, fit_calibration, with
 from pairlight.search.searcher import Query, Searcher
 from pairlight.search.store import open_store
 from pairlight.search.vocabulary import Vocabulary
-from pairlight.words import content_words
+from pairlight.words import content_words, shown_words
 
 HERE = Path(__file__).parent
 HITS = 10
@@ -125,7 +125,7 @@ def everyday(half, held, model):
     images, _, owner, captions = held
     shown = [set() for _ in images]
     for row, text in zip(owner, captions, strict=True):
-        shown[row] |= content_words(text)
+        shown[row] |= shown_words(text)
     queries = lines("everyday_queries.txt")
     asked = encode_queries(model, queries)
     firsts, promised, right, all_right, all_kept = [], [], [], [], []
@@ -156,7 +156,7 @@ def fitted(held, seed, vocabulary, model):
     first = np.random.default_rng(seed).random(len(held[0])) < 0.5
     half = fit_calibration(*part(held, first), seed=seed, vocabulary=vocabulary)
     rng = np.random.default_rng(seed + 1)
-    found, right, _ = examples(*part(held, ~first), rng, vocabulary=vocabulary)
+    found, right = examples(*part(held, ~first), rng, vocabulary=vocabulary)
     promised = half.predict(found)
     print(f"reliability on {len(right)} hits of photos left out, {right.mean():.1%} of them right:")
     print(f"  expected calibration error {expected_calibration_error(promised, right):.4f}")

@@ -23,7 +23,7 @@ FOLDS, ROUNDS, QUERIES = 4, 3, 400
 SIZES = (20, 35, 50, 100, 200, 500)
 SMALL, LARGE = 50, 200  # Collections of at most, and of at least, so many photos.
 BASE = ["score", "log_count"]
-AS_IT_IS = ["familiarity", "log_rank"]
+AS_IT_IS = ["log_rank", "familiarity", "level", "brevity"]
 SETS = {
     "nothing else": [],
     "distance from the mean, in deviations": ["z"],
@@ -35,11 +35,24 @@ SETS = {
     "familiarity: mean log count of the query's words in training": ["familiarity"],
     "log count of the rarest of them": ["rarest"],
     "log of how many photos score as high": ["log_rank"],
-    "familiarity and how many score as high (as it is)": AS_IT_IS,
-    "the same and the distance": [*AS_IT_IS, "z"],
-    "the same and the rarest word": [*AS_IT_IS, "rarest"],
-    "the same and the mean of all scores": [*AS_IT_IS, "mean"],
-    "all of these": ["z", "mean", "std", "lead", "lead_ten", "texts", "rarest", *AS_IT_IS],
+    "both of these": ["log_rank", "familiarity"],
+    "these and one over the number of words": ["log_rank", "familiarity", "brevity"],
+    "these and the median over the number of words": ["log_rank", "familiarity", "level"],
+    "these and both (as it is)": AS_IT_IS,
+    "as it is, and the median": [*AS_IT_IS, "median"],
+    "as it is, and the distance": [*AS_IT_IS, "z"],
+    "as it is, and the rarest word": [*AS_IT_IS, "rarest"],
+    "all of these": [
+        "z",
+        "mean",
+        "std",
+        "lead",
+        "lead_ten",
+        "texts",
+        "rarest",
+        "median",
+        *AS_IT_IS,
+    ],
 }
 
 
@@ -58,6 +71,9 @@ def features(row, top, nearest_texts, words):
         "lead_ten": score - ordered[1:11].mean(),
         "texts": nearest_texts * many,
         "log_rank": np.log([(row >= each).sum() for each in score]),
+        "median": np.median(row) * many,
+        "level": np.median(row) * words[2] * many,
+        "brevity": words[2] * many,
         "familiarity": words[0] * many,
         "rarest": words[1] * many,
     }
@@ -121,7 +137,8 @@ def main():
     held = extended(embed(model, args.manifest, args.split), model, args.seed)
     cover = coverage(held[3], held[2], len(held[0]))
     known = learnt_words(args.manifest, args.split, args.model, model)
-    words = [(known.familiarity(text), rarest(known, text)) for text in held[3]]
+    words = [(known.familiarity(text), rarest(known, text), 1 / max(len(content_words(text)), 1))
+             for text in held[3]]  # fmt: skip
     photos = np.random.default_rng(args.seed).permutation(len(held[0]))
     folds = []
     for number, fold in enumerate(np.array_split(photos, FOLDS)):

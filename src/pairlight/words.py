@@ -16,7 +16,7 @@ _WORD = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+")
 _COMMON = frozenset(
     "a an the of in on at is are with and to his her its their it he she they while for from by as "
     "into over under up down out off near through next front two three one some other another that "
-    "this there who which has have be being very man woman person people".split()
+    "this there who which has have be being very".split()
 )
 # Where a caption is cut into pieces as short as what people search for, and how long they may be.
 _BREAKS = frozenset(
@@ -33,7 +33,16 @@ def split_words(text: str) -> list[str]:
 
 
 def content_words(text: str) -> set[str]:
-    """Return the words of an English text that say what is seen, by their stems (Porter 2)."""
+    """Return the words of an English text that say what is seen, by their stems (Porter 2).
+
+    Those of `PEOPLE` are among them where they are all that is said: "a man".
+    """
+    words = shown_words(text)
+    return words - PEOPLE or words
+
+
+def shown_words(text: str) -> set[str]:
+    """Return all that an English text says is seen, by stems; those of `PEOPLE` are among them."""
     words = (word for word in latin_words(text) if len(word) > 2)
     return {_stem(word) for word in words if word not in _COMMON}
 
@@ -41,6 +50,10 @@ def content_words(text: str) -> set[str]:
 @lru_cache(100_000)
 def _stem(word: str) -> str:
     return stemmer("english").stemWord(word)  # a new one: a stemmer is not for several threads
+
+
+# Half of all captions have these, as stems: they tell something only where nothing else is said.
+PEOPLE = frozenset(_stem(word) for word in ("man", "woman", "person", "people"))
 
 
 def latin_words(text: str) -> list[str]:

@@ -88,7 +88,7 @@ def test_where_filters_leave_nothing_dates_are_explained(store, capsys):
 def test_nothing_matches(store, capsys, monkeypatch):
     model = ColourModel()
     known = Vocabulary.of(["red"] * 30)
-    model.calibration = Calibration((20.0, 0.0, 0.0, 0.0, 0.0), -10.0, 0.7, known).to_dict()
+    model.calibration = Calibration((20.0, 0.0, 0.0, 0.0, 0.0, 0.0), -10.0, 0.7, known).to_dict()
     monkeypatch.setattr(pairlight, "load", lambda name: model)
     assert run(APP, ["search", "a unicorn", "--store", "a.db"]) == 0
     said = capsys.readouterr()

@@ -54,7 +54,7 @@ def test_what_it_finds_is_what_exact_ranking_finds(built):
         assert scores == pytest.approx((photos[rows].astype(float) @ query.astype(float)), abs=1e-6)
         assert (np.diff(scores) <= 0).all()
         assert spread.count == true_spread.count
-        assert spread[:2] == pytest.approx(true_spread[:2], abs=1e-5)
+        assert spread.median == pytest.approx(true_spread.median, abs=1e-5)
         off.append(spread.log_rank(true_spread.scores) - np.log(true_spread.ranks))
     assert np.mean(same) >= 0.99
     # A few of the first fifty may be missed; further down all photos are asked here.
@@ -99,7 +99,8 @@ def test_a_part_of_the_photos_says_how_all_scores_lie(monkeypatch):
         true = exact.best(query, 10)[2]
         assert told.count == true.count and told.ranks[-1] == 4000
         assert (np.diff(told.scores) < 0).all()
-        assert told.mean == pytest.approx(true.mean, abs=4 * true.std / 500**0.5)
+        above = np.mean(photos @ query > told.median)
+        assert above == pytest.approx(0.5, abs=0.1)
         off.append(told.log_rank(true.scores) - np.log(true.ranks))
     # The share that scores as high is known to a tenth on the whole, beyond what the sample
     # reaches to a half.

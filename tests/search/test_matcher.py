@@ -42,7 +42,7 @@ def test_it_ranks_as_sorting_everything_does(data):
     assert list(rows) == expected_rows
     assert list(scores) == expected_scores
     assert spread.count == n
-    assert spread.mean == pytest.approx((vectors @ query).mean(), abs=1e-5)
+    assert spread.median == pytest.approx(np.sort(vectors @ query)[::-1][n // 2], abs=1e-5)
 
 
 def test_equal_vectors_tie_wherever_they_stand():
@@ -65,8 +65,11 @@ def test_what_is_no_number_is_an_error():
 
 
 def test_spread():
-    mean, std, count, scores, ranks = spread_of(np.array([1.0, 3.0]))
-    assert (mean, std, count, list(scores), list(ranks)) == (2, 1, 2, [3, 1], [1, 2])
+    median, count, scores, ranks = spread_of(np.array([1.0, 3.0, 2.0]))
+    assert (median, count, list(scores), list(ranks)) == (2, 3, [3, 2, 1], [1, 2, 3])
+    for wrong in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ModelError, match="not a number"):
+            spread_of(np.array([0.1, wrong, 0.2]))
 
 
 def test_ranks_grow_by_a_quarter_up_to_the_last():

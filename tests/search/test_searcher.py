@@ -159,7 +159,7 @@ def test_relevance_is_for_plain_texts_with_a_calibration(searcher, photos):
     result = searcher.search(Query("red"))
     assert result.best is None and result.cutoff is None and "no calibration" in result.note
     assert all(hit.relevance is None for hit in result.hits)
-    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0, 0.0), -10.0, 0.6)
+    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0, 0.0, 0.0), -10.0, 0.6)
     result = searcher.search(Query("red"))
     assert names(result) == ["red.png", "flag.png"] and result.note == ""
     assert result.hits[0].relevance == pytest.approx(1 / (1 + np.exp(-10)), abs=0.01)
@@ -171,7 +171,7 @@ def test_relevance_is_for_plain_texts_with_a_calibration(searcher, photos):
 
 
 def test_nothing_matches(searcher):
-    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0, 0.0), -10.0, 0.6)
+    searcher.calibration = Calibration((20.0, 0.0, 0.0, 0.0, 0.0, 0.0), -10.0, 0.6)
     result = searcher.search(Query("a unicorn"))
     assert result.hits == [] and result.best < 0.01 and result.cutoff == 0.6
     assert result.unknown == []  # the model does not say what it learnt from
@@ -179,7 +179,7 @@ def test_nothing_matches(searcher):
 
 def test_words_that_the_model_has_not_learnt_are_named_and_lower_relevance(searcher):
     known = Vocabulary.of(["red"] * 30)
-    searcher.calibration = Calibration((20.0, 0.0, 0.0, 3.0, 0.0), -24.0, 0.4, known)
+    searcher.calibration = Calibration((20.0, 0.0, 0.0, 3.0, 0.0, 0.0), -24.0, 0.4, known)
     result = searcher.search(Query("red"))
     assert result.unknown == [] and result.best > 0.9
     result = searcher.search(Query("reddish red"))

@@ -7,7 +7,7 @@ import pytest
 from pairlight.errors import ModelError
 from pairlight.search import vocabulary
 from pairlight.search.vocabulary import Vocabulary
-from pairlight.words import content_words
+from pairlight.words import content_words, shown_words
 
 
 def test_content_words():
@@ -17,7 +17,11 @@ def test_content_words():
         "ring",
         "hors",
     }
-    assert content_words("a man with the woman") == set()
+    # People are what is asked for where nothing else is, and always among what is seen.
+    assert content_words("a man with the woman") == {"man", "woman"}
+    assert content_words("a man with a dog") == {"dog"}
+    assert shown_words("a man with a dog") == {"man", "dog"}
+    assert content_words("two of the three") == shown_words("two of the three") == set()
 
 
 def test_a_caption_counts_a_word_once_and_rare_words_not_at_all():

@@ -12,7 +12,7 @@ from pairlight.serve.run import address_of, listen, server_of
 TOKEN = "a-token-of-many-letters"
 # A score over 0.5 is likely right, one below is not.
 KNOWN = Vocabulary.of(["something red, blue or green at sea"] * 30)
-CALIBRATION = Calibration((20.0, 0.0, 0.0, 0.0, 0.0), -10.0, 0.6, KNOWN).to_dict()
+CALIBRATION = Calibration((20.0, 0.0, 0.0, 0.0, 0.0, 0.0), -10.0, 0.6, KNOWN).to_dict()
 
 
 class HeldModel(ColourModel):

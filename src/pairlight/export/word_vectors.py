@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from pairlight.runtime.word_vectors import WordVectors
 from pairlight.types import Json
-from pairlight.words import content_words, pieces
+from pairlight.words import content_words, pieces, shown_words
 
 # More photos than this would take longer and tell little more.
 BANK = 10_000
@@ -46,8 +46,8 @@ class Trial:
 
 
 def words_shown(captions: Sequence[Sequence[str]]) -> list[set[str]]:
-    """Return the content words of each photo's captions."""
-    return [set().union(*map(content_words, own)) for own in captions]
+    """Return the words of each photo's captions that say what is seen."""
+    return [set().union(*map(shown_words, own)) for own in captions]
 
 
 def showing(text: str, shown: Sequence[set[str]]) -> np.ndarray:

@@ -79,7 +79,7 @@ class ApproximateMatcher:
         far = np.interp(share, np.log(some.ranks), some.scores)
         # Between the last of `best` and the first that the sample reaches, scores are the former.
         scores = np.concatenate([best[ranks[near] - 1], np.minimum(far, best[-1])])
-        return Spread.of(some.mean, some.std, count, scores, ranks)
+        return Spread.of(some.median, count, scores, ranks)
 
 
 @dataclass(frozen=True)

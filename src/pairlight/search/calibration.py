@@ -11,20 +11,20 @@ from pairlight.errors import ModelError
 from pairlight.search.matcher import Spread
 from pairlight.search.vocabulary import Vocabulary
 from pairlight.types import Json
+from pairlight.words import content_words
 
 KIND = "logistic"
-FEATURES = ("score", "z", "log_count", "familiarity", "log_rank")
-# The signs that make sense: a higher score, one that stands out more, and words that the model
-# knows well never make a hit less likely; in a larger collection something scores high by chance,
-# unless much does: then the query asks for what many photos show.
-_SIGNS = np.array([1.0, 1.0, -1.0, 1.0, 1.0])
-# How many photos score as high matters for few of the texts that are fitted on, and much for these.
-_KEPT = np.array([each in ("score", "log_rank") for each in FEATURES])
+FEATURES = ("score", "log_count", "log_rank", "familiarity", "level", "brevity")
+# The signs that make sense. A higher score and words that the model knows well never make a hit
+# less likely. In a larger collection something scores high by chance, unless much does: then the
+# query asks for what many photos show. What half of the photos reach tells nothing, least of all
+# for few words; and few words reach lower scores than many.
+_SIGNS = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
 # What a model tells of its calibration if it was made before these were known.
-_LATER = {"familiarity": 0.0, "log_rank": 0.0}
-# Above these `pretrained` finds something for 5 % of what is not there, the second without knowing
-# how familiar words are.
-CUTOFF, PLAIN_CUTOFF = 0.3, 0.67
+_LATER = {"familiarity": 0.0, "log_rank": 0.0, "level": 0.0, "brevity": 0.0}
+# Above these `pretrained` finds something for at most 5 % of what is not there, the second without
+# knowing how familiar words are.
+CUTOFF, PLAIN_CUTOFF = 0.2, 0.42
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Calibration:
     def __post_init__(self) -> None:
         numbers = (*self.weights, self.bias, self.cutoff)
         if len(self.weights) != len(FEATURES) or not all(map(math.isfinite, numbers)):
-            raise ModelError("calibration: five weights, a bias and a cutoff, all finite, are due")
+            raise ModelError("calibration: six weights, a bias and a cutoff, all finite, are due")
         if (np.asarray(self.weights) * _SIGNS < 0).any():
             raise ModelError("calibration: a weight has the wrong sign; fit it anew")
 
@@ -54,17 +54,17 @@ class Calibration:
         A hit is as likely as any below it: many that follow closely speak for those above them,
         too, as in Benjamini and Hochberg, Controlling the False Discovery Rate, 1995.
         """
-        familiar, weights = self.vocabulary.familiarity(text), np.asarray(self.weights)
-        own = features(scores, spread, familiar) @ weights
+        weights = np.asarray(self.weights)
+        own = features(scores, spread, text, self.vocabulary) @ weights
         if len(spread.scores):
-            rising = features(spread.scores[::-1], spread, familiar) @ weights
+            rising = features(spread.scores[::-1], spread, text, self.vocabulary) @ weights
             place = np.searchsorted(spread.scores[::-1], scores, "right") - 1
             below = np.maximum.accumulate(rising)[np.maximum(place, 0)]
             own = np.where(place >= 0, np.maximum(own, below), own)
         return _sigmoid(own + self.bias)
 
     def predict(self, found: np.ndarray) -> np.ndarray:
-        """Return probabilities (m,) of features (m, 5), each by itself."""
+        """Return probabilities (m,) of features (m, 6), each by itself."""
         return _sigmoid(found @ np.asarray(self.weights) + self.bias)
 
     def to_dict(self) -> Json:
@@ -84,6 +84,8 @@ class Calibration:
         """Return the calibration that `to_dict` described; raises `ModelError` for another kind."""
         try:
             weights = _LATER | value["weights"]
+            if weights.pop("z", 0):  # a distance in standard deviations: of models before this one
+                raise ValueError("it is of an older pairlight; export the model again")
             if value["kind"] != KIND or set(weights) != set(FEATURES):
                 raise ValueError("of another kind")
             cutoff, facts = float(value.get("cutoff", 0.5)), dict(value.get("facts", {}))
@@ -94,83 +96,46 @@ class Calibration:
             raise ModelError(f"calibration of the model cannot be read: {error}") from None
 
 
-def features(scores: np.ndarray, spread: Spread, familiarity: float = 0.0) -> np.ndarray:
-    """Return (m, 5) float64: each score (m,), its distance from the query's mean over the
-    collection in standard deviations, the logarithm of the collection's size, the query's
-    familiarity, and the logarithm of how many photos score as high.
+def features(scores: np.ndarray, spread: Spread, text: str, known: Vocabulary) -> np.ndarray:
+    """Return (m, 6) float64 of a text's `scores` (m,), in the order of `FEATURES`: each score, the
+    logarithms of how many photos there are and of how many score as high, how familiar the text is
+    to who has `known` words, and, for each of its words that say something, the score that half of
+    the photos reach, and 1.
     """
-    scores = np.asarray(scores, np.float64)
-    away = scores - spread.mean
-    z = away / spread.std if spread.std > 1e-9 else np.zeros_like(away)
-    size = np.full_like(scores, np.log(max(spread.count, 1)))
-    known = np.full_like(scores, familiarity)
-    return np.stack([scores, z, size, known, spread.log_rank(scores)], axis=1)
+    brevity = 1 / max(len(content_words(text)), 1)
+    found = np.empty((len(scores), len(FEATURES)))
+    size, familiar = math.log(max(spread.count, 1)), known.familiarity(text)
+    found[:] = [0, size, 0, familiar, spread.median * brevity, brevity]
+    found[:, 0], found[:, 2] = scores, spread.log_rank(scores)
+    return found
 
 
 def fit(
     found: np.ndarray,
     right: np.ndarray,
-    groups: np.ndarray | None = None,
     ridge: float = 1e-4,
     vocabulary: Vocabulary | None = None,
     facts: Json | None = None,
 ) -> Calibration:
-    """Return the calibration under which features (m, 5) best explain `right` (m,) bool.
+    """Return the calibration under which features (m, 6) best explain `right` (m,) bool.
 
     Penalised maximum likelihood by Newton's method on standardised features; a weight that would
-    have the wrong sign is held at zero, so that relevance never falls as the score rises. With
-    `groups` (m,), which hits go together, a feature is also held at zero when doing without it
-    costs no more than one standard error of the log loss on groups left out: what helps that
-    little where it was fitted tends to harm elsewhere. Raises `ModelError` unless there are right
-    and wrong examples.
+    have the wrong sign is held at zero, so that relevance never falls as the score rises. Raises
+    `ModelError` unless there are right and wrong examples.
     """
     found, right = np.asarray(found, np.float64), np.asarray(right, bool)
     if right.all() or not right.any() or not np.isfinite(found).all():
         raise ModelError("calibration: right and wrong examples are needed, all of them finite")
-    held = found.std(axis=0) <= 1e-9
-    if groups is not None:
-        held = _dispensable(found, right, groups, held, ridge)
-    weights, bias = _fit(found, right, held, ridge)
+    weights, bias = _fit(found, right, found.std(axis=0) <= 1e-9, ridge)
     known = vocabulary or Vocabulary()
     cutoff = CUTOFF if known.counts else PLAIN_CUTOFF
     return Calibration(tuple(map(float, weights)), bias, cutoff, known, facts or {})
 
 
-def _dispensable(
-    found: np.ndarray, right: np.ndarray, groups: np.ndarray, held: np.ndarray, ridge: float
-) -> np.ndarray:
-    """Return which features to hold at zero: one more at a time; those of `_KEPT` always stay."""
-    fold = np.unique(groups, return_inverse=True)[1] % 5
-    while True:
-        whole = _left_out_losses(found, right, fold, held, ridge)
-        costs = {}
-        for each in np.flatnonzero(~held & ~_KEPT):
-            without = held | (np.arange(len(held)) == each)
-            cost = _left_out_losses(found, right, fold, without, ridge) - whole
-            if cost.mean() <= cost.std() / np.sqrt(len(np.unique(groups))):
-                costs[each] = cost.mean()
-        if not costs:
-            return held
-        held = held | (np.arange(len(held)) == min(costs, key=lambda each: costs[each]))
-
-
-def _left_out_losses(
-    found: np.ndarray, right: np.ndarray, fold: np.ndarray, held: np.ndarray, ridge: float
-) -> np.ndarray:
-    """Return each example's log loss (m,) under a fit on the folds it is not in."""
-    losses = np.zeros(len(right))
-    for each in np.unique(fold):
-        inside = fold == each
-        weights, bias = _fit(found[~inside], right[~inside], held, ridge)
-        guess = _sigmoid(found[inside] @ weights + bias).clip(1e-12, 1 - 1e-12)
-        losses[inside] = -np.log(np.where(right[inside], guess, 1 - guess))
-    return losses
-
-
 def _fit(
     found: np.ndarray, right: np.ndarray, held: np.ndarray, ridge: float
 ) -> tuple[np.ndarray, float]:
-    """Return weights (5,) and bias; those of `held` and of the wrong sign are zero."""
+    """Return weights (6,) and bias; those of `held` and of the wrong sign are zero."""
     centre, scale = found.mean(axis=0), np.maximum(found.std(axis=0), 1e-9)
     while True:
         weights, bias = _newton((found - centre) / scale, right, held, ridge)

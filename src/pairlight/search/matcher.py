@@ -15,17 +15,16 @@ class Spread(NamedTuple):
     quarter from one to the next: so many vectors score as high or higher.
     """
 
-    mean: float
-    std: float
+    median: float
     count: int
     scores: np.ndarray
     ranks: np.ndarray
 
     @classmethod
-    def of(cls, mean: float, std: float, count: int, scores: np.ndarray, ranks: np.ndarray) -> Self:
+    def of(cls, median: float, count: int, scores: np.ndarray, ranks: np.ndarray) -> Self:
         """Return a spread; of equal `scores` (r,), in falling order, the last rank is kept."""
         last = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
-        return cls(mean, std, count, scores[last].astype(np.float64), ranks[last])
+        return cls(median, count, scores[last].astype(np.float64), ranks[last])
 
     def log_rank(self, scores: np.ndarray) -> np.ndarray:
         """Return (m,) the logarithm of how many vectors have each score (m,) or a higher one.
@@ -97,12 +96,12 @@ def ranked(
 def spread_of(scores: np.ndarray) -> Spread:
     """Return the spread of scores (n,); raises `ModelError` when one is no number."""
     if len(scores) == 0:
-        return Spread(0.0, 0.0, 0, np.zeros(0), np.zeros(0, int))
-    mean = float(scores.mean(dtype=np.float64))
-    if not np.isfinite(mean):
+        return Spread(0.0, 0, np.zeros(0), np.zeros(0, int))
+    falling = np.sort(scores)[::-1]  # what is no number comes first
+    if not np.isfinite(falling[[0, -1]]).all():
         raise ModelError("a score is not a number; the model or the store is damaged")
-    std, ranks = float(scores.std(dtype=np.float64)), ranks_up_to(len(scores))
-    return Spread.of(mean, std, len(scores), np.sort(scores)[::-1][ranks - 1], ranks)
+    ranks = ranks_up_to(len(scores))
+    return Spread.of(float(falling[len(scores) // 2]), len(scores), falling[ranks - 1], ranks)
 
 
 def ranks_up_to(count: int) -> np.ndarray:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pairlight.search.calibration import Calibration, features, fit
+from pairlight.search.calibration import FEATURES, Calibration, features, fit
 from pairlight.search.matcher import spread_of
 from pairlight.search.vocabulary import Vocabulary
-from pairlight.words import content_words, pieces
+from pairlight.words import content_words, pieces, shown_words
 
 SIZES = (20, 35, 50, 100, 200, 500)
 QUERIES = 400
@@ -22,14 +22,13 @@ COVERED, UNCOVERED = 0.6, 0.4
 
 def coverage(captions: Sequence[str], owner: np.ndarray, photos: int) -> np.ndarray:
     """Return (m, photos) float32: the share of a caption's words that a photo's captions have."""
-    words = [content_words(each) for each in captions]
-    place = {word: n for n, word in enumerate(sorted(set().union(*words)))}
+    said = [shown_words(each) for each in captions]
+    place = {word: n for n, word in enumerate(sorted(set().union(*said)))}
     asked = np.zeros((len(captions), len(place)), np.float32)
     shown = np.zeros((photos, len(place)), np.float32)
-    for row, found in enumerate(words):
-        columns = [place[word] for word in found]
-        asked[row, columns] = 1
-        shown[owner[row], columns] = 1
+    for row, (text, found) in enumerate(zip(captions, said, strict=True)):
+        asked[row, [place[word] for word in content_words(text)]] = 1
+        shown[owner[row], [place[word] for word in found]] = 1
     return asked @ shown.T / np.maximum(asked.sum(axis=1, keepdims=True), 1)
 
 
@@ -66,8 +65,8 @@ def examples(
     rng: np.random.Generator,
     sizes: Sequence[int] = SIZES,
     vocabulary: Vocabulary | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return features (m, 5), truth (m,) bool and photo asked for (m,) of hits in collections.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return features (m, 6) and truth (m,) bool of hits in collections.
 
     Photos (n, d) are drawn into collections of `sizes`; of the captions (c, d) half are of a photo
     that is in the collection, half of one that is not and that no photo there would fit either.
@@ -75,9 +74,8 @@ def examples(
     """
     cover = coverage(captions, owner, len(images))
     scores = texts @ images.T
-    known_words = vocabulary or Vocabulary()
-    familiar = [known_words.familiarity(each) for each in captions]
-    found, right, asked = [np.zeros((0, 5))], [np.zeros(0, bool)], [np.zeros(0, int)]
+    words = vocabulary or Vocabulary()
+    found, right = [np.zeros((0, len(FEATURES)))], [np.zeros(0, bool)]
     for size in [*sizes] * ROUNDS:
         if size > len(images) // 2:
             continue
@@ -87,10 +85,9 @@ def examples(
             top = np.argsort(-row)[ranks]
             covered, own = cover[query, chosen[top]], chosen[top] == owner[query]
             known = own | (covered >= COVERED) | (covered < UNCOVERED)
-            found.append(features(row[top], spread_of(row), familiar[query])[known])
+            found.append(features(row[top], spread_of(row), captions[query], words)[known])
             right.append((own | (covered >= COVERED))[known])
-            asked.append(np.full(int(known.sum()), owner[query]))
-    return np.concatenate(found), np.concatenate(right), np.concatenate(asked)
+    return np.concatenate(found), np.concatenate(right)
 
 
 def ranks_of(size: int) -> np.ndarray:
@@ -130,6 +127,6 @@ def fit_calibration(
         texts, owner, captions = with_pieces(texts, owner, captions, encode, seed)
         facts["pieces"] = len(texts) - facts["captions"]
     rng = np.random.default_rng(seed)
-    found, right, asked = examples(images, texts, owner, captions, rng, vocabulary=vocabulary)
+    found, right = examples(images, texts, owner, captions, rng, vocabulary=vocabulary)
     facts |= {"hits": len(right), "right": int(right.sum())}
-    return fit(found, right, asked, vocabulary=vocabulary, facts=facts)
+    return fit(found, right, vocabulary=vocabulary, facts=facts)

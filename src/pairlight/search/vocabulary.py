@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pairlight.errors import ModelError
-from pairlight.words import content_words, latin_words
+from pairlight.words import PEOPLE, content_words, latin_words, shown_words
 
 # A model.json stays small, and a word that was written once tells nothing but who wrote it.
 MOST, LEAST = 20_000, 2
@@ -29,7 +29,7 @@ class Vocabulary:
     @classmethod
     def of(cls, captions: Iterable[str]) -> "Vocabulary":
         """Return the vocabulary of English captions: the `MOST` frequent words."""
-        counted = Counter(word for text in captions for word in content_words(text))
+        counted = Counter(word for text in captions for word in shown_words(text))
         return cls({word: min(n, KNOWN) for word, n in counted.most_common(MOST) if n >= LEAST})
 
     @classmethod
@@ -56,8 +56,12 @@ class Vocabulary:
         """
         if not self.counts or not latin_words(text):
             return 0.0
-        counts = [self.counts.get(word, 0) for word in content_words(text)] or [KNOWN]
+        counts = [self._count(word) for word in content_words(text)] or [KNOWN]
         return sum(math.log1p(min(n, KNOWN)) for n in counts) / len(counts)
+
+    def _count(self, word: str) -> int:
+        # Where words were counted before those of people were, these are known.
+        return self.counts.get(word, KNOWN if word in PEOPLE else 0)
 
     def unknown(self, text: str) -> list[str]:
         """Return the words and pictographs of a text that say something and are not here.
@@ -79,4 +83,4 @@ class Vocabulary:
         stems = content_words(word)
         if not stems:
             return bool(latin_words(word))  # too common or too short to count
-        return any(stem in self.counts for stem in stems)
+        return any(self._count(stem) for stem in stems)
