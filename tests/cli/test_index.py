@@ -30,6 +30,13 @@ def photos(tmp_path, monkeypatch):
     return tmp_path / "photos"
 
 
+def test_a_folder_without_photos_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert run(APP, ["index", "empty", "--store", "a.db"]) == 0
+    assert "0 photos in the store; name a folder that holds some" in capsys.readouterr().out
+
+
 def test_a_run_tells_what_it_did(photos, capsys):
     (photos / "torn.jpg").write_bytes(b"torn")
     assert run(APP, ["index", "photos", "--store", "a.db", "--json", "a.json"]) == 0

@@ -110,8 +110,11 @@ def test_nothing_matches(store, capsys, monkeypatch):
     assert said.err == (
         "note: 2 of the first 4 are left out, with a relevance below 70%; --all shows them\n"
     )
-    assert run(APP, ["search", "red", "--store", "a.db", "--json", "-"]) == 0
+    words = ["search", "red", "--store", "a.db", "--json", "-", "--gallery", "some.html"]
+    assert run(APP, words) == 0
     assert json.loads(capsys.readouterr().out)["left_out"] == 2
+    page = Path("some.html").read_text(encoding="utf-8")
+    assert "<p>2 of the first 4 are left out" in page and page.count("<figure>") == 2
     assert run(APP, ["search", "red", "--store", "a.db", "--all"]) == 0
     assert "left out" not in capsys.readouterr().err
     assert run(APP, ["search", "red", "--store", "a.db", "--path", "no/*"]) == 0

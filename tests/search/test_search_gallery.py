@@ -31,7 +31,7 @@ class Tags(HTMLParser):
 def test_the_page_is_whole_in_itself(tmp_path):
     photo = paint(tmp_path / "a.png", "red", "blue", size=(960, 640))
     out = tmp_path / "out.html"
-    write_gallery(out, "red", "", [hit(photo)])
+    write_gallery(out, "red", [], [hit(photo)])
     page = Tags(out.read_text(encoding="utf-8"))
     assert "script" not in page.tags and "link" not in page.tags
     sources = [value for _, name, value in page.attributes if name == "src"]
@@ -49,7 +49,7 @@ def test_names_and_queries_cannot_become_markup(tmp_path):
     raw = os.fsdecode(os.fsencode(tmp_path) + b"/\xff<b>.png")
     os.rename(paint(tmp_path / "b.png", "red"), raw)
     out = tmp_path / "out.html"
-    write_gallery(out, "<script>alert(1)</script>", "<i>", [hit(tmp_path / name), hit(raw)])
+    write_gallery(out, "<script>alert(1)</script>", ["<i>"], [hit(tmp_path / name), hit(raw)])
     text = out.read_text(encoding="utf-8")
     page = Tags(text)
     assert "script" not in page.tags and "i" not in page.tags
@@ -59,7 +59,7 @@ def test_names_and_queries_cannot_become_markup(tmp_path):
 
 def test_a_photo_that_is_gone_is_shown_by_name(tmp_path):
     out = tmp_path / "out.html"
-    write_gallery(out, "red", "", [hit(tmp_path / "gone.png")])
+    write_gallery(out, "red", [], [hit(tmp_path / "gone.png")])
     text = out.read_text(encoding="utf-8")
     assert "gone.png" in text and "cannot be opened" in text and "<img" not in text
     assert thumbnail(str(tmp_path / "gone.png")) is None
@@ -68,7 +68,7 @@ def test_a_photo_that_is_gone_is_shown_by_name(tmp_path):
 def test_facts_are_shown(tmp_path):
     copy = Stored(2, "/b.png", 1, 1, 1, 1, None)
     out = tmp_path / "out.html"
-    write_gallery(out, "red", "", [hit(tmp_path / "a.png", duplicates=(copy,))])
+    write_gallery(out, "red", [], [hit(tmp_path / "a.png", duplicates=(copy,))])
     caption = re.search(r"<figcaption>(.*?)</figcaption>", out.read_text(encoding="utf-8"))[1]
     for fact in ("score 0.500", "relevance 75%", "2024-05-31 18:20:00", "+1 alike"):
         assert fact in caption

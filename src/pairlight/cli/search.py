@@ -64,15 +64,14 @@ def search(
         matcher = exactly if exact else chooser(opened.path, notes.append)
         result = open_searcher(opened, lambda: pairlight.load(model), matcher).search(query)
         files = opened.count()
+    about = [result.note, left_out(result), strange(result)]
     if not quiet and json_to != "-":
         print_result(result, output.stream, filters)
-        for note in filter(None, [result.note, left_out(result), strange(result), *notes]):
+        for note in filter(None, [*about, *notes]):
             print(f"note: {note}", file=sys.stderr)
     if gallery is not None:
-        found = result.hits or result.nearest
-        write_gallery(
-            gallery, query.words(), "" if result.hits else nothing(result, filters), found
-        )
+        said = filter(None, ["" if result.hits else nothing(result, filters), *about])
+        write_gallery(gallery, query.words(), list(said), result.hits or result.nearest)
         output.say(f"wrote {gallery}")
     counts = {"files": files, "distinct": result.photos}
     output.json({"store": store, "query": query.to_json(), **counts, **result.to_json()})

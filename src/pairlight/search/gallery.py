@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
@@ -31,8 +31,7 @@ figcaption {{ font-size: .85rem; overflow-wrap: anywhere; }}
 small {{ opacity: .75; }}
 </style></head><body>
 <h1>{title}</h1>
-<p>{note}</p>
-<main>
+{notes}<main>
 """
 
 
@@ -43,13 +42,17 @@ def check_gallery(path: Path | str) -> None:
         raise ConfigError(f"--gallery {str(path)!r}: {what}")
 
 
-def write_gallery(path: Path | str, title: str, note: str, hits: list[Hit]) -> None:
-    """Write `hits` as a page of thumbnails; a photo that will not open is shown by name only."""
-    write_text_atomic(path, _parts(title, note, hits))
+def write_gallery(path: Path | str, title: str, notes: Sequence[str], hits: list[Hit]) -> None:
+    """Write `hits` as a page of thumbnails below `notes` about them, a paragraph each.
+
+    A photo that will not open is shown by name only.
+    """
+    write_text_atomic(path, _parts(title, notes, hits))
 
 
-def _parts(title: str, note: str, hits: list[Hit]) -> Iterator[str]:
-    yield _HEAD.format(title=escape(shown(title)), note=escape(shown(note)))
+def _parts(title: str, notes: Sequence[str], hits: list[Hit]) -> Iterator[str]:
+    said = "".join(f"<p>{escape(shown(each))}</p>\n" for each in notes)
+    yield _HEAD.format(title=escape(shown(title)), notes=said)
     thumbnails = in_threads(lambda hit: thumbnail(hit.photo.path), hits)
     for place, (hit, jpeg) in enumerate(zip(hits, thumbnails, strict=True), 1):
         yield _figure(place, hit, jpeg)

@@ -58,6 +58,8 @@ class Report:
         done = ", ".join(f"{self.counts[name]} {name}" for name in COUNTS if self.counts[name])
         copies = f", {self.distinct} of them distinct" if self.distinct != self.photos else ""
         lines = [f"{counted(self.photos)} in the store{copies}" + (f": {done}" if done else "")]
+        if not self.photos:
+            lines[0] += "; name a folder that holds some (.jpg, .png and the like)"
         for each in self.kept:
             kept = f"kept {counted(each['photos'])} of {shown(each['folder'])}"
             lines.append(f"{kept}: {each['reason']}")

@@ -33,7 +33,7 @@ def print_result(result: Result, stream: TextIO, filters: Filters) -> None:
 def nothing(result: Result, filters: Filters) -> str:
     """Return the line for a search without hits: no photos, none left by filters, none fitting."""
     if result.photos == 0:
-        return "the store holds no photos"
+        return "the store holds no photos; pairlight index DIR --store FILE puts some in"
     if result.searched == 0:
         dated = filters.after or filters.before
         return "no photo passes the filters" + ("; those without a date never do" if dated else "")
