@@ -27,8 +27,9 @@ from pairlight.sample import sample_dir
 from pairlight.search.calibration import Calibration, expected_calibration_error, reliability
 from pairlight.search.index import index_photos
 from pairlight.search.matcher import spread_of
+from pairlight.search.query import Query
 from pairlight.search.relevance import coverage, examples, fit_calibration, with_pieces
-from pairlight.search.searcher import Query, Searcher
+from pairlight.search.searcher import Searcher
 from pairlight.search.store import open_store
 from pairlight.search.vocabulary import Vocabulary
 from pairlight.words import content_words, shown_words

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 import pairlight
+from pairlight.search.query import Query, query_vector
 from pairlight.search.records import Batch, Facts, Fingerprint, Found, NewContent
-from pairlight.search.searcher import Query, Searcher, query_vector
+from pairlight.search.searcher import Searcher
 from pairlight.search.sqlite import SqliteStore
 
 TEXTS = ["a dog on the beach", "two people riding horses", "a red car", "food on a table"]
@@ -23,7 +24,8 @@ COMMAND = "from pairlight.cli.main import main; main()"
 MEMORY = """
 import sys, re
 import pairlight
-from pairlight.search.searcher import Query, Searcher
+from pairlight.search.query import Query
+from pairlight.search.searcher import Searcher
 from pairlight.search.store import open_store
 class Stub: pass
 def status(key):

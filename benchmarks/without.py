@@ -15,7 +15,7 @@ import pairlight
 from pairlight.data.manifest import read_split
 from pairlight.export.word_vectors import short_texts
 from pairlight.runtime.word_vectors import encode_queries
-from pairlight.search.searcher import NOT_WEIGHT
+from pairlight.search.query import NOT_WEIGHT
 
 PAIRS, HITS, FEWEST = 96, 10, 10
 

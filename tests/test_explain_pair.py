@@ -22,7 +22,8 @@ from pairlight.explain import (
 )
 from pairlight.sample import sample_dir
 from pairlight.search.index import index_photos
-from pairlight.search.searcher import Query, open_searcher
+from pairlight.search.query import Query
+from pairlight.search.searcher import open_searcher
 from pairlight.search.store import open_store
 from pairlight.tokenization import Tokens
 

@@ -117,6 +117,13 @@ def test_nothing_matches(store, capsys, monkeypatch):
     assert "<p>2 of the first 4 are left out" in page and page.count("<figure>") == 2
     assert run(APP, ["search", "red", "--store", "a.db", "--all"]) == 0
     assert "left out" not in capsys.readouterr().err
+    assert run(APP, ["search", "red", "--store", "a.db", "-k", "1"]) == 0
+    said = capsys.readouterr().err
+    assert said == "note: at least 2 photos fit; -k 2 shows them\n"
+    assert run(APP, ["search", "red", "--store", "a.db", "-k", "1", "--path", "photos/*"]) == 0
+    assert capsys.readouterr().err == ""  # those that pass a filter are not counted
+    assert run(APP, ["search", "red", "--store", "a.db", "-k", "2", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["fitting"] == 2
     assert run(APP, ["search", "red", "--store", "a.db", "--path", "no/*"]) == 0
     assert "no photo passes the filters" in capsys.readouterr().out
 

@@ -14,8 +14,9 @@ from pairlight.search import approximate, approximate_file
 from pairlight.search.approximate import ApproximateMatcher, build
 from pairlight.search.approximate_file import beside, chooser, key_of, load, save, update
 from pairlight.search.matcher import ExactMatcher
+from pairlight.search.query import Query
 from pairlight.search.records import Fingerprint
-from pairlight.search.searcher import Query, Searcher
+from pairlight.search.searcher import Searcher
 from pairlight.search.store import Moment, open_store
 
 needs_faiss = pytest.mark.skipif(approximate.faiss_module() is None, reason="faiss not installed")

@@ -94,6 +94,10 @@ def test_a_hit_is_as_likely_as_those_below_it():
     # The hundredth by itself: a score of 0.36, 300 photos, 100 of them as high or higher.
     last = 1 / (1 + np.exp(-(20 * 0.36 - 0.8 * np.log(300) + 0.7 * np.log(100) - 6)))
     assert among == pytest.approx(last, abs=0.02)
+    # How many reach a relevance is known as exactly as ranks are told apart.
+    for cutoff in (0.01, 0.1, among - 1e-6, 0.999):
+        reached = (calibration.relevance(np.sort(many), spread_of(many), "") >= cutoff).sum()
+        assert reached / 1.4 <= calibration.fitting(spread_of(many), "", cutoff) <= reached
     # Falling scores, falling relevance, of all photos and of those between them.
     for scores in (np.sort(many), np.linspace(-1, 1, 999)):
         assert (np.diff(calibration.relevance(scores, spread_of(many), "")) >= 0).all()

@@ -7,7 +7,8 @@ from colours import paint
 from pairlight.errors import ConfigError
 from pairlight.runtime.looks import several_looks
 from pairlight.search.photo import read_photo
-from pairlight.search.searcher import Query, Searcher
+from pairlight.search.query import Query
+from pairlight.search.searcher import Searcher
 from pairlight.search.store import open_store
 
 

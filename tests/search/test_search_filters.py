@@ -8,8 +8,9 @@ from PIL import Image
 
 from pairlight.errors import ConfigError
 from pairlight.search.filters import read_filters
+from pairlight.search.query import Query
 from pairlight.search.records import Filters
-from pairlight.search.searcher import Query, Searcher
+from pairlight.search.searcher import Searcher
 from pairlight.search.store import open_store
 
 

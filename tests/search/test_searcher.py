@@ -14,8 +14,9 @@ from pairlight.errors import ConfigError, DataError, ModelError
 from pairlight.hubs import as_queries
 from pairlight.runtime.word_vectors import WordVectors
 from pairlight.search.calibration import Calibration
+from pairlight.search.query import NOT_WEIGHT, Query, query_vector
 from pairlight.search.records import Filters
-from pairlight.search.searcher import NOT_WEIGHT, Query, Searcher, query_vector
+from pairlight.search.searcher import Searcher
 from pairlight.search.store import open_store
 from pairlight.search.vocabulary import Vocabulary
 

@@ -13,8 +13,9 @@ import pytest
 from colours import paint
 
 from pairlight.errors import ConfigError, DataError, PairlightError
+from pairlight.search.query import Query
 from pairlight.search.records import Batch, Facts, Filters, Fingerprint, Found, NewContent
-from pairlight.search.searcher import Query, Searcher
+from pairlight.search.searcher import Searcher
 from pairlight.search.sqlite import SqliteStore
 from pairlight.search.store import open_store
 

@@ -47,8 +47,9 @@ def search(
     import pairlight
     from pairlight.search.approximate_file import chooser
     from pairlight.search.filters import read_filters
-    from pairlight.search.searcher import Query, exactly, open_searcher
-    from pairlight.search.show import left_out, nothing, print_result, strange
+    from pairlight.search.query import Query
+    from pairlight.search.searcher import exactly, open_searcher
+    from pairlight.search.show import left_out, more_fit, nothing, print_result, strange
     from pairlight.search.store import open_store
 
     output = Output(quiet, json_to)
@@ -64,7 +65,7 @@ def search(
         matcher = exactly if exact else chooser(opened.path, notes.append)
         result = open_searcher(opened, lambda: pairlight.load(model), matcher).search(query)
         files = opened.count()
-    about = [result.note, left_out(result), strange(result)]
+    about = [result.note, left_out(result), more_fit(result, filters), strange(result)]
     if not quiet and json_to != "-":
         print_result(result, output.stream, filters)
         for note in filter(None, [*about, *notes]):

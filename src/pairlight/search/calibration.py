@@ -63,6 +63,11 @@ class Calibration:
             own = np.where(place >= 0, np.maximum(own, below), own)
         return _sigmoid(own + self.bias)
 
+    def fitting(self, spread: Spread, text: str, cutoff: float) -> int:
+        """Return how many photos at least reach a relevance of `cutoff` for a text."""
+        reached = spread.ranks[self.relevance(spread.scores, spread, text) >= cutoff]
+        return int(reached.max(initial=0))
+
     def predict(self, found: np.ndarray) -> np.ndarray:
         """Return probabilities (m,) of features (m, 6), each by itself."""
         return _sigmoid(found @ np.asarray(self.weights) + self.bias)

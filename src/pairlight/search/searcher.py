@@ -1,4 +1,4 @@
-"""Searches a store: builds the query vector, filters, ranks, folds duplicates, judges relevance."""
+"""Searches a store: filters, ranks, folds duplicates, judges relevance."""
 
 from __future__ import annotations
 
@@ -10,71 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pairlight.errors import ConfigError, DataError, ModelError
+from pairlight.errors import ModelError
 from pairlight.runtime.looks import several_looks
-from pairlight.runtime.word_vectors import encode_queries
 from pairlight.search.calibration import Calibration
-from pairlight.search.matcher import ExactMatcher, Matcher
-from pairlight.search.names import shown
-from pairlight.search.photo import read_photo
-from pairlight.search.records import Encoder, Filters, Fingerprint, Hit, Stored
+from pairlight.search.matcher import ExactMatcher, Matcher, Spread
+from pairlight.search.query import Query, query_vector
+from pairlight.search.records import Encoder, Fingerprint, Hit, Stored
 from pairlight.search.store import Moment, Store
 from pairlight.types import Json
 
-# How much of each --not is taken away. By benchmarks/without.py, as the share of the first ten
-# that show A and not B: 0.57 plain, 0.59 with B projected out or 0.25 subtracted, 0.60 to 0.61 with
-# 0.4 to 0.6, 0.56 with 1 (which also costs photos of A).
-NOT_WEIGHT = 0.5
 # Photos at least this alike (cosine) are shown as one: bursts, copies in other sizes or formats.
 ALIKE = 0.99
-# The longest text, in characters: a model reads the first thirty words or so.
-LONGEST = 1000
 # Where nothing fits, this many of the nearest are shown as such.
 NEAREST = 3
-
-
-@dataclass(frozen=True)
-class Query:
-    """What is looked for: a text, an image file, or both, less the texts in `without`.
-
-    At most `k` hits come; with `fold`, photos that are alike count as one. With `cut`, hits whose
-    relevance is below the calibration's cutoff are left out.
-    """
-
-    text: str | None = None
-    image: str | None = None
-    without: tuple[str, ...] = ()
-    filters: Filters = field(default_factory=Filters)
-    k: int = 10
-    fold: bool = True
-    cut: bool = True
-
-    def __post_init__(self) -> None:
-        without = tuple(each for each in self.without if each.strip())
-        object.__setattr__(self, "without", without)
-        if not (self.text and self.text.strip()) and self.image is None:
-            raise ConfigError("nothing to search for; give a text, --image FILE, or both")
-        if (longest := max(map(len, (self.text or "", *without)))) > LONGEST:
-            raise ConfigError(f"a text of {longest} characters; {LONGEST} are the most, shorten it")
-        if self.k < 1:
-            raise ConfigError(f"-k {self.k}: at least one hit must be asked for")
-
-    def words(self) -> str:
-        """Return the query as one line of words."""
-        parts = [self.text or "", f"like {shown(self.image)}" if self.image else ""]
-        parts += [f"not {each}" for each in self.without]
-        return ", ".join(part for part in parts if part)
-
-    def to_json(self) -> Json:
-        """Return what was asked as plain values."""
-        filters = {key: value for key, value in vars(self.filters).items() if value is not None}
-        asked = {"text": self.text, "image": self.image, "not": list(self.without)}
-        return {**asked, "filters": filters, "k": self.k}
-
-    @property
-    def plain(self) -> bool:
-        """Whether it is a text and nothing else, the kind that calibrations are fitted on."""
-        return self.image is None and not self.without
 
 
 @dataclass(frozen=True)
@@ -84,7 +32,8 @@ class Result:
     `best` is the highest relevance there was, cut off or not; `cutoff` the one applied, both None
     where relevance is not known, and then `note` says why. Where the cutoff leaves no hit,
     `nearest` are the first few that it took away; of the first `k`, it took `left_out`. `unknown`
-    are the words of a text that the model has hardly met in training.
+    are the words of a text that the model has hardly met in training. At least `fitting` photos of
+    the whole store reach the cutoff, None where there is none.
     """
 
     hits: list[Hit]
@@ -96,6 +45,7 @@ class Result:
     nearest: list[Hit] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     left_out: int = 0
+    fitting: int | None = None
 
     def to_json(self) -> Json:
         """Return the result as plain values."""
@@ -177,18 +127,19 @@ class Searcher:
         searched = len(loaded.ids) if allowed is None else int(allowed.sum())
         note = self._why_unknown(query)
         calibration = self.calibration if not note else None
-        hits = self._ranked(loaded, vector, query, allowed, passed, calibration)
+        hits, spread = self._ranked(loaded, vector, query, allowed, passed, calibration)
         best = hits[0].relevance if hits else None
         cutoff = calibration.cutoff if calibration and query.cut else None
-        nearest, left_out = [], 0
-        if cutoff is not None:
+        nearest, left_out, fitting = [], 0, None
+        if calibration and cutoff is not None:
+            fitting = calibration.fitting(spread, query.text or "", cutoff)
             fit = [hit for hit in hits if hit.relevance is not None and hit.relevance >= cutoff]
             nearest, left_out = [] if fit else hits[:NEAREST], len(hits) - len(fit)
             hits = fit
         asked = " ".join([query.text or "", *query.without])
         strange = self.calibration.vocabulary.unknown(asked) if self.calibration else []
-        photos = len(loaded.ids)
-        return Result(hits, photos, searched, best, cutoff, note, nearest, strange, left_out)
+        found = hits, len(loaded.ids), searched, best, cutoff, note, nearest, strange, left_out
+        return Result(*found, fitting)
 
     def _load(self, moment: Moment | None) -> _Loaded:
         moment = moment or Moment.of(self.store)
@@ -218,8 +169,11 @@ class Searcher:
         allowed: np.ndarray | None,
         passed: dict[int, set[int]] | None,
         calibration: Calibration | None,
-    ) -> list[Hit]:
-        """Return the first `k` hits; as many rows are looked at as it takes to fill them."""
+    ) -> tuple[list[Hit], Spread]:
+        """Return the first `k` hits and how all photos score.
+
+        As many rows are looked at as it takes to fill the hits.
+        """
         wanted = query.k
         while True:
             rows, scores, spread = loaded.matcher.best(vector, wanted, allowed)
@@ -242,7 +196,7 @@ class Searcher:
             found.sort(key=lambda pair: (-pair[1].score, pair[1].photo.path))
             hits = _folded(found, loaded.vectors, query)
             if len(hits) >= query.k or len(rows) >= len(loaded.ids) or len(rows) < wanted:
-                return hits[: query.k]
+                return hits[: query.k], spread
             wanted *= 4
 
 
@@ -268,30 +222,3 @@ def _folded(found: list[tuple[int, Hit]], vectors: np.ndarray, query: Query) -> 
             heads.append(row)
             groups.append((hit, list(hit.duplicates)))
     return [Hit(hit.photo, hit.score, hit.relevance, tuple(more)) for hit, more in groups]
-
-
-def query_vector(model: Encoder, query: Query) -> np.ndarray:
-    """Return the unit vector (d,) float32 of a query.
-
-    The unit vectors of text and image are added, so that both have a say; `NOT_WEIGHT` times that
-    of each `without` is subtracted. A photo's score is its cosine with the result.
-    """
-    texts = [query.text.strip()] if query.text and query.text.strip() else []
-    asked = [*texts, *query.without]
-    parts = encode_queries(model, asked) if asked else None
-    total = np.zeros(model.embed_dim, np.float64)
-    if parts is not None:
-        weights = [1.0] * len(texts) + [-NOT_WEIGHT] * len(query.without)
-        total += np.asarray(weights) @ parts
-    if query.image is not None:
-        try:
-            pixels, _ = read_photo(query.image, model.image_size)
-        except DataError as error:
-            raise DataError(f"--image {error}") from None
-        total += model.encode_pixels(pixels[None])[0]
-    length = float(np.linalg.norm(total))
-    if not np.isfinite(length):
-        raise ModelError(f"{model.name}: gave no number for this query; the model is damaged")
-    if length < 1e-3:
-        raise ConfigError("the parts of this query cancel each other out; change its --not")
-    return (total / length).astype(np.float32)

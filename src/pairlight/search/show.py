@@ -58,6 +58,16 @@ def left_out(result: Result) -> str:
     )
 
 
+def more_fit(result: Result, filters: Filters) -> str:
+    """Return the line about photos that fit and are not shown; else nothing.
+
+    Of all photos they are counted, so it is not known how many there are where filters are.
+    """
+    if filters or result.left_out or (result.fitting or 0) <= len(result.hits):
+        return ""
+    return f"at least {result.fitting} photos fit; -k {result.fitting} shows them"
+
+
 def _cells(hit: Hit) -> tuple[str, str, str, str, str]:
     relevance = "-" if hit.relevance is None else f"{hit.relevance:.0%}"
     more = f"+{len(hit.duplicates)}" if hit.duplicates else ""

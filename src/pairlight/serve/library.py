@@ -17,8 +17,9 @@ from pairlight.search.approximate_file import chooser
 from pairlight.search.calibration import Calibration
 from pairlight.search.names import glob_pattern, inside, shown, slashes
 from pairlight.search.photo import refuse_heavy
+from pairlight.search.query import Query, query_vector
 from pairlight.search.records import Encoder, Filters, Hit, Stored
-from pairlight.search.searcher import Query, Result, Searcher, query_vector
+from pairlight.search.searcher import Result, Searcher
 from pairlight.search.store import Store
 from pairlight.serve.problems import LOG, Problem, in_api_words
 from pairlight.types import Json

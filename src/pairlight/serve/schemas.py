@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pairlight.errors import ConfigError
 from pairlight.search.filters import read_filters
+from pairlight.search.query import LONGEST, Query
 from pairlight.search.records import Filters
-from pairlight.search.searcher import LONGEST, Query
 from pairlight.serve.problems import Problem, in_api_words
 
 MOST_HITS = 500
@@ -124,6 +124,11 @@ class Answer(BaseModel):
     left_out: int = Field(
         description="How many of the first `k` the cutoff took away.", examples=[2]
     )
+    fitting: int | None = Field(
+        description="How many photos of the store at least reach the cutoff, whatever the "
+        "filters; null where there is none.",
+        examples=[8],
+    )
 
 
 class ModelFacts(BaseModel):
@@ -149,7 +154,7 @@ class Stats(BaseModel):
     skipped: int = Field(description="Files that indexing could not read.", examples=[0])
     folders: list[str] = Field(description="Names of the indexed folders.", examples=[["Photos"]])
     model: ModelFacts
-    cutoff: float | None = Field(description="Null where relevance is not known.", examples=[0.4])
+    cutoff: float | None = Field(description="Null where relevance is not known.", examples=[0.2])
     limits: LimitFacts
 
 
