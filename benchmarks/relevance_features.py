@@ -21,7 +21,7 @@ from pairlight.words import content_words
 
 FOLDS, ROUNDS, QUERIES = 4, 3, 400
 SIZES = (20, 35, 50, 100, 200, 500)
-SMALL, LARGE = 50, 200  # Collections of at most, and of at least, so many photos.
+SMALL, LARGE = 50, 100  # Collections of at most, and of at least, so many photos.
 BASE = ["score", "log_count"]
 AS_IT_IS = ["log_rank", "familiarity", "level", "brevity"]
 SETS = {
