@@ -69,13 +69,14 @@ class ExactMatcher:
         """Return rows, scores and spread as `Matcher.best` says."""
         query = np.ascontiguousarray(query, np.float32)
         scores = self.vectors @ query  # (n,)
-        spread = spread_of(scores)
+        falling = np.sort(scores)[::-1]
+        spread = _spread(falling)
         rows = np.arange(len(scores)) if allowed is None else np.flatnonzero(allowed)
         if allowed is not None:
             scores = scores[rows]
+            falling = np.sort(scores)[::-1]
         if k < len(rows):
-            worst = np.partition(scores, len(scores) - k)[len(scores) - k]
-            rows = rows[scores >= worst - 2 * self._error]
+            rows = rows[scores >= falling[k - 1] - 2 * self._error]
         return *ranked(self.vectors, rows, query, k), spread
 
 
@@ -95,13 +96,17 @@ def ranked(
 
 def spread_of(scores: np.ndarray) -> Spread:
     """Return the spread of scores (n,); raises `ModelError` when one is no number."""
-    if len(scores) == 0:
+    return _spread(np.sort(scores)[::-1])
+
+
+def _spread(falling: np.ndarray) -> Spread:
+    if len(falling) == 0:
         return Spread(0.0, 0, np.zeros(0), np.zeros(0, int))
-    falling = np.sort(scores)[::-1]  # what is no number comes first
+    # What is no number comes first.
     if not np.isfinite(falling[[0, -1]]).all():
         raise ModelError("a score is not a number; the model or the store is damaged")
-    ranks = ranks_up_to(len(scores))
-    return Spread.of(float(falling[len(scores) // 2]), len(scores), falling[ranks - 1], ranks)
+    ranks = ranks_up_to(len(falling))
+    return Spread.of(float(falling[len(falling) // 2]), len(falling), falling[ranks - 1], ranks)
 
 
 def ranks_up_to(count: int) -> np.ndarray:
