@@ -119,9 +119,13 @@ def test_nothing_matches(store, capsys, monkeypatch):
     assert "left out" not in capsys.readouterr().err
     assert run(APP, ["search", "red", "--store", "a.db", "-k", "1"]) == 0
     said = capsys.readouterr().err
-    assert said == "note: at least 2 photos fit; -k 2 shows them\n"
-    assert run(APP, ["search", "red", "--store", "a.db", "-k", "1", "--path", "photos/*"]) == 0
-    assert capsys.readouterr().err == ""  # those that pass a filter are not counted
+    assert said == "note: at least 2 photos fit; a larger -k shows more of them\n"
+    # Those that pass a filter are not counted, and whether there is a third is not known.
+    for more in (["-k", "1", "--path", "photos/*"], ["-k", "2"]):
+        assert run(APP, ["search", "red", "--store", "a.db", *more]) == 0
+        assert capsys.readouterr().err == "note: more may fit; a larger -k shows them\n"
+    assert run(APP, ["search", "red", "--store", "a.db", "-k", "1", "--path", "*red.png"]) == 0
+    assert capsys.readouterr().err == ""  # no other passes
     assert run(APP, ["search", "red", "--store", "a.db", "-k", "2", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["fitting"] == 2
     assert run(APP, ["search", "red", "--store", "a.db", "--path", "no/*"]) == 0

@@ -65,7 +65,7 @@ def search(
         matcher = exactly if exact else chooser(opened.path, notes.append)
         result = open_searcher(opened, lambda: pairlight.load(model), matcher).search(query)
         files = opened.count()
-    about = [result.note, left_out(result), more_fit(result, filters), strange(result)]
+    about = [result.note, left_out(result), more_fit(result, query), strange(result)]
     if not quiet and json_to != "-":
         print_result(result, output.stream, filters)
         for note in filter(None, [*about, *notes]):

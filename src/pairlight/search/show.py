@@ -3,6 +3,7 @@
 from typing import TextIO
 
 from pairlight.search.names import shown
+from pairlight.search.query import Query
 from pairlight.search.records import Filters, Hit
 from pairlight.search.searcher import Result
 
@@ -58,14 +59,17 @@ def left_out(result: Result) -> str:
     )
 
 
-def more_fit(result: Result, filters: Filters) -> str:
-    """Return the line about photos that fit and are not shown; else nothing.
+def more_fit(result: Result, query: Query) -> str:
+    """Return the line about photos that fit and are not shown, as there are `k` hits; else nothing.
 
-    Of all photos they are counted, so it is not known how many there are where filters are.
+    How many fit is known of all photos, not of those that pass a filter.
     """
-    if filters or result.left_out or (result.fitting or 0) <= len(result.hits):
+    shown_now = len(result.hits)
+    if result.cutoff is None or shown_now < min(query.k, result.searched):
         return ""
-    return f"at least {result.fitting} photos fit; -k {result.fitting} shows them"
+    if not query.filters and (result.fitting or 0) > shown_now:
+        return f"at least {result.fitting} photos fit; a larger -k shows more of them"
+    return "more may fit; a larger -k shows them" if shown_now < result.searched else ""
 
 
 def _cells(hit: Hit) -> tuple[str, str, str, str, str]:
