@@ -128,27 +128,20 @@ def everyday(half, held, model):
     for row, text in zip(owner, captions, strict=True):
         shown[row] |= shown_words(text)
     queries = lines("everyday_queries.txt")
-    asked = encode_queries(model, queries)
-    firsts, promised, right, all_right, all_kept = [], [], [], [], []
-    for text, scores in zip(queries, asked @ images.T, strict=True):
-        relevance = half.relevance(scores, spread_of(scores), text)
-        fits = np.array([content_words(text) <= each for each in shown])
-        all_right.append(fits)
-        all_kept.append(relevance >= half.cutoff)
-        top = np.argsort(-scores)[:HITS]
-        promised.append(relevance[top])
-        right.append(fits[top])
-        if fits[top[0]]:
-            firsts.append(all_kept[-1][top[0]])
-    truth, kept = np.array(all_right), np.array(all_kept)
-    first_hits = np.array(promised) >= half.cutoff
+    scores = encode_queries(model, queries) @ images.T
+    asked = zip(scores, queries, strict=True)
+    found = np.stack([half.relevance(row, spread_of(row), text) for row, text in asked])
+    kept = found >= half.cutoff
+    right = np.array([[content_words(text) <= words for words in shown] for text in queries])
+    top = np.arange(len(queries))[:, None], np.argsort(-scores, axis=1)[:, :HITS]
+    first, first_kept = right[top][:, 0], kept[top][:, 0]
     print(f"  {len(queries)} everyday queries among {len(images)} of them: the first is right for")
     print(
-        f"  {len(firsts)}, {sum(firsts)} of these are kept; of {HITS} hits each "
-        f"{np.mean(promised):.0%} are promised to be right, {np.mean(right):.0%} are, and "
-        f"{first_hits[np.array(right)].mean():.0%} of these are kept;\n  of all "
-        f"{truth.sum()} that are right {kept[truth].mean():.0%} are kept, of all {kept.sum()} that "
-        f"are kept {truth[kept].mean():.0%} are right"
+        f"  {first.sum()}, {first_kept[first].sum()} of these are kept; of {HITS} hits each "
+        f"{found[top].mean():.0%} are promised to be right, {right[top].mean():.0%} are, and "
+        f"{kept[top][right[top]].mean():.0%} of these are kept;\n  of all "
+        f"{right.sum()} that are right {kept[right].mean():.0%} are kept, of all {kept.sum()} that "
+        f"are kept {right[kept].mean():.0%} are right"
     )
 
 

@@ -42,17 +42,7 @@ SETS = {
     "as it is, and the median": [*AS_IT_IS, "median"],
     "as it is, and the distance": [*AS_IT_IS, "z"],
     "as it is, and the rarest word": [*AS_IT_IS, "rarest"],
-    "all of these": [
-        "z",
-        "mean",
-        "std",
-        "lead",
-        "lead_ten",
-        "texts",
-        "rarest",
-        "median",
-        *AS_IT_IS,
-    ],
+    "all of these": [*AS_IT_IS, *"z mean std lead lead_ten texts rarest median".split()],
 }
 
 

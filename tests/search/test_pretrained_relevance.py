@@ -43,10 +43,9 @@ def relevance(model, images, texts):
     """Relevance (m, n) of photos to texts, and scores (m, n)."""
     calibration = Calibration.of(model)
     scores = encode_queries(model, texts) @ images.T
-    each = zip(scores, texts, strict=True)
-    return np.stack(
-        [calibration.relevance(row, spread_of(row), text) for row, text in each]
-    ), scores
+    asked = zip(scores, texts, strict=True)
+    found = [calibration.relevance(row, spread_of(row), text) for row, text in asked]
+    return np.stack(found), scores
 
 
 def test_what_is_not_there_is_seldom_found(model, sample):

@@ -67,8 +67,8 @@ class ApproximateMatcher:
         if len(rows) < min(k, len(self.exact.vectors)):
             return self.exact.best(query, k)
         rows, scores = ranked(self.exact.vectors, rows, query, DEPTHS[-1])
-        end = np.searchsorted(-scores, -scores[min(k, len(scores)) - 1], "right")
-        return rows[:end], scores[:end], self._spread(query, scores)
+        kept = scores >= scores[min(k, len(scores)) - 1]
+        return rows[kept], scores[kept], self._spread(query, scores)
 
     def _spread(self, query: np.ndarray, best: np.ndarray) -> Spread:
         """Return the spread of all scores, of which `best` (c,) are the first, in falling order."""

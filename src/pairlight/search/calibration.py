@@ -56,12 +56,10 @@ class Calibration:
         """
         weights = np.asarray(self.weights)
         own = features(scores, spread, text, self.vocabulary) @ weights
-        if len(spread.scores):
-            rising = features(spread.scores[::-1], spread, text, self.vocabulary) @ weights
-            place = np.searchsorted(spread.scores[::-1], scores, "right") - 1
-            below = np.maximum.accumulate(rising)[np.maximum(place, 0)]
-            own = np.where(place >= 0, np.maximum(own, below), own)
-        return _sigmoid(own + self.bias)
+        rising = spread.scores[::-1]
+        up_to = np.maximum.accumulate(features(rising, spread, text, self.vocabulary) @ weights)
+        below = np.append(-np.inf, up_to)[np.searchsorted(rising, scores, "right")]
+        return _sigmoid(np.maximum(own, below) + self.bias)
 
     def fitting(self, spread: Spread, text: str, cutoff: float) -> int:
         """Return how many photos at least reach a relevance of `cutoff` for a text."""

@@ -138,8 +138,8 @@ class Searcher:
             hits = fit
         asked = " ".join([query.text or "", *query.without])
         strange = self.calibration.vocabulary.unknown(asked) if self.calibration else []
-        found = hits, len(loaded.ids), searched, best, cutoff, note, nearest, strange, left_out
-        return Result(*found, fitting)
+        return Result(hits, len(loaded.ids), searched, best, cutoff, note, nearest, strange,
+                      left_out, fitting)  # fmt: skip
 
     def _load(self, moment: Moment | None) -> _Loaded:
         moment = moment or Moment.of(self.store)

@@ -65,11 +65,11 @@ def more_fit(result: Result, query: Query) -> str:
     How many fit is known of all photos, not of those that pass a filter.
     """
     shown_now = len(result.hits)
-    if result.cutoff is None or shown_now < min(query.k, result.searched):
+    if result.cutoff is None or not query.k <= shown_now < result.searched:
         return ""
     if not query.filters and (result.fitting or 0) > shown_now:
         return f"at least {result.fitting} photos fit; a larger -k shows more of them"
-    return "more may fit; a larger -k shows them" if shown_now < result.searched else ""
+    return "more may fit; a larger -k shows them"
 
 
 def _cells(hit: Hit) -> tuple[str, str, str, str, str]:
