@@ -74,6 +74,7 @@ LEVERS: dict[str, dict[str, list[str]]] = {
         "image frozen": ["stages.0.image_blocks=0", "stages.0.image_lr=0"],
         "one block, one layer": ["stages.0.image_blocks=1", "stages.0.text_layers=1"],
         "four blocks, six layers": ["stages.0.image_blocks=4", "stages.0.text_layers=6"],
+        "five blocks, six layers": ["stages.0.image_blocks=5", "stages.0.text_layers=6"],
         "no weight average": ["train.ema=0"],
         "batch 128": ["stages.0.batch_size=128"],
         "batch 64": ["stages.0.batch_size=64"],

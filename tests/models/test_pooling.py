@@ -64,3 +64,12 @@ def test_gpo_weights_sum_to_one_and_learn():
     assert pool.weights(9).sum().item() == pytest.approx(1)
     pool(X, MASK).square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in pool.parameters())
+
+
+@pytest.mark.parametrize("pool", [MeanPool(), MaxPool(), AttentionPool(16), GeneralizedPool(16)])
+def test_pools_work_in_half_precision_and_mask_there(pool: torch.nn.Module):
+    with torch.autocast("cpu", torch.bfloat16):
+        got = pool(X, MASK)
+        changed = torch.where(MASK.unsqueeze(-1), X, 100)
+        assert torch.equal(pool(changed, MASK), got)
+    assert torch.allclose(got.float(), pool(X, MASK), atol=0.1)

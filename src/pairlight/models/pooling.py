@@ -49,7 +49,8 @@ class AttentionPool(nn.Module):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the weighted averages: x (B, N, C), mask (B, N) bool -> (B, C)."""
-        score = self.score(x).masked_fill(~mask.unsqueeze(-1), torch.finfo(x.dtype).min)
+        score = self.score(x)  # in half precision under autocast, whatever x is
+        score = score.masked_fill(~mask.unsqueeze(-1), torch.finfo(score.dtype).min)
         weight = score.softmax(1)  # (B, N, heads)
         grouped = x.unflatten(-1, (self.heads, -1))  # (B, N, heads, C / heads)
         return (weight.unsqueeze(-1) * grouped).sum(1).flatten(1)
