@@ -96,8 +96,8 @@ def train(name: str, seed: int, args: argparse.Namespace) -> dict:
     # Some of the losses do not go with mixed photos.
     base = [f"stages=[{STAGES[args.protocol]}]", "augment.mix=0"]
     sets = [*base, *args.set, *LEVERS[args.protocol][name]]
-    # Scores are those of the epochs; a correction of hubs comes after them.
-    sets += [f"train.seed={seed}", "train.hub_prototypes=0"]
+    # Scores are those of the epochs; a step back and a correction of hubs come after them.
+    sets += [f"train.seed={seed}", "train.interpolate=false", "train.hub_prototypes=0"]
     command = [sys.executable, "-m", "pairlight", "train", "--quiet", "--overwrite"]
     command += ["--manifest", str(args.manifest), "--recipe", args.recipe, "--out", str(out)]
     command += ["--cache", str(args.out / "cache"), "--json", str(out) + ".json"]
