@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -92,7 +93,7 @@ RECALLS = [(way, f"R@{k}") for way in ("i2t", "t2i") for k in (1, 5, 10)]
 
 def train(name: str, seed: int, args: argparse.Namespace) -> dict:
     """Train one variant; return its best epoch's scores, time, and peak memory."""
-    out = args.out / f"{args.protocol}_{list(LEVERS[args.protocol]).index(name)}_{seed}"
+    out = folder_of(args, args.protocol, name, seed)
     # Some of the losses do not go with mixed photos.
     base = [f"stages=[{STAGES[args.protocol]}]", "augment.mix=0"]
     sets = [*base, *args.set, *LEVERS[args.protocol][name]]
@@ -128,9 +129,15 @@ def train(name: str, seed: int, args: argparse.Namespace) -> dict:
     }
 
 
+def folder_of(args: argparse.Namespace, protocol: str, name: str, seed: int) -> Path:
+    """Return the folder of a run, named after its lever: the list of levers may change later."""
+    return args.out / f"{protocol}_{re.sub(r'[^a-z0-9.]+', '_', name.lower()).strip('_')}_{seed}"
+
+
 def heads_of(args: argparse.Namespace) -> Path:
     """Return the checkpoint of the heads that every run of `tune` sets out from."""
-    found = args.out / "heads_0_0" / "checkpoints" / "best_heads_256.pth"
+    folder = folder_of(args, "heads", "base", 0)
+    found = folder / "checkpoints" / "best_heads_256.pth"
     if not found.exists():
         raise SystemExit(f"{found} is not there; run --protocol heads --only base first")
     return found
