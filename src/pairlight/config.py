@@ -80,16 +80,18 @@ class AugmentConfig:
     region_dropout: float = 0.0
     """Largest share of an image's regions that is left out before pooling."""
     mix: float = 0.0
-    """Largest share of another photo that is laid over half of them; captions of both count."""
+    """Largest share of another photo that is laid over one; the captions of both count."""
+    mix_prob: float = 0.5
+    """Chance that another photo is laid over one."""
     image_size: int | None = None
-    """Side of augmented views in pixels; null: model.image_size. A crop shows things larger than
-    the whole photo does: smaller views make up for it (Touvron et al. 2019) and cost less."""
+    """Side of augmented views in pixels; null: model.image_size. Crops show things larger."""
     seed: int = 0
     """Seed of views kept on disk, so that runs with several train.seed can share them."""
 
     def __post_init__(self) -> None:
         check(0 < self.crop_scale <= 1, f"augment.crop_scale: {self.crop_scale} is not in (0, 1]")
-        for name in ("flip", "jitter", "token_dropout", "word_dropout", "region_dropout"):
+        drops = ("token_dropout", "word_dropout", "region_dropout")
+        for name in ("flip", "jitter", "mix_prob", *drops):
             _check_in(f"augment.{name}", getattr(self, name), 0, 1)
         _check_in("augment.mix", self.mix, 0, 0.5)
         check(
@@ -167,8 +169,7 @@ class TrainConfig:
     """How often the stages that train encoders are run, each time with the next seed and from the
     same heads; the result is their greedy average: the best, and others as long as they help."""
     head_init: str = "random"
-    """How projection heads start: random, or cca (canonical correlations of the features of the
-    first stage, for projection: linear)."""
+    """How heads start: random, or cca (canonical correlations of features; projection: linear)."""
     head_ridge: float = 5.0
     """Regularisation of cca, as a multiple of the features' mean variance."""
     loss: str = "info_nce"
@@ -180,8 +181,7 @@ class TrainConfig:
     caption_pairs: float = 0.0
     """Weight of the loss among captions alone: those of one image belong together."""
     soft_targets: float = 0.0
-    """Share of the loss whose targets are softened by how alike captions are to the text encoder
-    before training."""
+    """Share of the loss whose targets are softened: like captions, to the untrained encoder."""
     soft_temperature: float = 0.05
     """Temperature of the softened targets; lower is harder."""
     teachers: tuple[str, ...] = ()

@@ -24,11 +24,12 @@ def rows(count, seed, width=8):
     return torch.randn(count, width, generator=generator)
 
 
-def test_half_of_the_photos_get_up_to_the_most_of_another():
-    mix = draw_mix(np.random.default_rng(0), 4000, 0.3)
+@pytest.mark.parametrize("chance", [0.5, 1.0])
+def test_by_chance_photos_get_up_to_the_most_of_another(chance):
+    mix = draw_mix(np.random.default_rng(0), 4000, 0.3, chance)
     assert sorted(mix.partner.tolist()) == list(range(4000))
     laid = mix.share[mix.share > 0]
-    assert 0.45 < len(laid) / 4000 < 0.55
+    assert abs(len(laid) / 4000 - chance) < 0.05
     assert 0.13 < laid.mean() < 0.17 and laid.max() <= 0.3
     assert draw_mix(np.random.default_rng(0), 4000, 0) is None
 
@@ -85,13 +86,13 @@ def test_a_run_mixes_and_draws_the_same_again(
     draw = epochs.draw_mix
     monkeypatch.setattr(epochs, "draw_mix", lambda *a: seen.append(draw(*a)) or seen[-1])
     stage = dataclasses.replace(tiny_recipe.stages[1], epochs=1, views=views)
-    augment = dataclasses.replace(tiny_recipe.augment, mix=0.5)
+    augment = dataclasses.replace(tiny_recipe.augment, mix=0.5, mix_prob=1.0)
     mixed = dataclasses.replace(tiny_recipe, stages=(stage,), augment=augment)
     first, again = (
         train(sample_manifest, mixed, tmp_path / name, device="cpu") for name in ("a", "b")
     )
     assert first.history[0]["loss"] == again.history[0]["loss"]
-    assert len(seen) == 4 and all(mix is not None for mix in seen)
+    assert len(seen) == 4 and all((mix.share > 0).all() for mix in seen)
     assert all(torch.equal(a.share, b.share) for a, b in zip(seen[:2], seen[2:], strict=True))
     plain = dataclasses.replace(mixed, augment=tiny_recipe.augment)
     other = train(sample_manifest, plain, tmp_path / "c", device="cpu")

@@ -97,7 +97,7 @@ def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterat
             captions += own[drawn].tolist()
             owner += [place] * len(drawn)
         numbers = np.array(captions)
-        mix = draw_mix(rng, len(rows), state.recipe.augment.mix)
+        mix = draw_mix(rng, len(rows), state.recipe.augment.mix, state.recipe.augment.mix_prob)
         with state.precision.autocast():
             images, texts = kept.upper(state.epoch_in_stage, rows, numbers, chunk, drop, call, mix)
         yield Embedded(
@@ -115,11 +115,11 @@ def photo_batches(
     """Yield embedded batches from augmented photos."""
     batches = epoch_batches(len(dataset), state.stage.batch_size, seed, epoch)
     pad = state.model.tokenizer.pad
-    config = state.recipe.train
+    config, augment = state.recipe.train, state.recipe.augment
     call = caller(state.caching)
     rng = np.random.default_rng([seed, epoch, 2])
     for batch in epoch_loader(dataset, batches, epoch, pad, config.threads):
-        mix = draw_mix(rng, len(batch.pixels), state.recipe.augment.mix)
+        mix = draw_mix(rng, len(batch.pixels), augment.mix, augment.mix_prob)
         yield embed_batch(state.model, batch, state.precision, config.chunk, call, mix)
 
 

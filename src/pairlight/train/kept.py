@@ -24,7 +24,7 @@ from pairlight.train.stem import Stem
 from pairlight.types import Photo
 
 # What augmentation does to captions, to regions and to batches, of which a kept view has nothing.
-NOT_OF_PIXELS = ("token_dropout", "word_dropout", "region_dropout", "mix")
+NOT_OF_PIXELS = ("token_dropout", "word_dropout", "region_dropout", "mix", "mix_prob")
 
 
 @dataclass

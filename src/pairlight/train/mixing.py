@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-MIXED = 0.5  # Share of the photos that another one is laid over; the others stay as they are.
-
 
 @dataclass(frozen=True)
 class Mix:
@@ -33,10 +31,13 @@ class Mix:
         return own.float().lerp(others.float(), share)
 
 
-def draw_mix(rng: np.random.Generator, count: int, most: float) -> Mix | None:
-    """Return how to mix `count` photos, with up to `most` of another one; None for none at all."""
+def draw_mix(rng: np.random.Generator, count: int, most: float, chance: float = 0.5) -> Mix | None:
+    """Return how to mix `count` photos, each by `chance` with up to `most` of another one.
+
+    None where none is to be mixed.
+    """
     if not most:
         return None
-    shares = np.where(rng.random(count) < MIXED, rng.uniform(0, most, count), 0)
+    shares = np.where(rng.random(count) < chance, rng.uniform(0, most, count), 0)
     partner = torch.from_numpy(rng.permutation(count))
     return Mix(partner, torch.from_numpy(shares.astype(np.float32)))
