@@ -136,8 +136,7 @@ def folder_of(args: argparse.Namespace, protocol: str, name: str, seed: int) -> 
 
 def heads_of(args: argparse.Namespace) -> Path:
     """Return the checkpoint of the heads that every run of `tune` sets out from."""
-    folder = folder_of(args, "heads", "base", 0)
-    found = folder / "checkpoints" / "best_heads_256.pth"
+    found = folder_of(args, "heads", "base", 0) / "checkpoints" / "best_heads_256.pth"
     if not found.exists():
         raise SystemExit(f"{found} is not there; run --protocol heads --only base first")
     return found

@@ -84,7 +84,7 @@ class AugmentConfig:
     mix_prob: float = 0.5
     """Chance that another photo is laid over one."""
     image_size: int | None = None
-    """Side of augmented views in pixels; null: model.image_size. Crops show things larger."""
+    """Side of views in pixels; null: model.image_size. Crops enlarge things: smaller ones do."""
     seed: int = 0
     """Seed of views kept on disk, so that runs with several train.seed can share them."""
 
@@ -181,7 +181,7 @@ class TrainConfig:
     caption_pairs: float = 0.0
     """Weight of the loss among captions alone: those of one image belong together."""
     soft_targets: float = 0.0
-    """Share of the loss whose targets are softened: like captions, to the untrained encoder."""
+    """Share of the loss that takes captions alike (to the untrained encoder) as partly right."""
     soft_temperature: float = 0.05
     """Temperature of the softened targets; lower is harder."""
     teachers: tuple[str, ...] = ()

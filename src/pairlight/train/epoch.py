@@ -84,7 +84,7 @@ def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterat
     """Yield embedded batches from what is kept of the frozen part."""
     rng = np.random.default_rng([seed, epoch, 1])
     kept.images(state.epoch_in_stage)  # made now, if need be: it tells which photos are lost
-    chunk, drop = state.recipe.train.chunk, state.recipe.augment.token_dropout
+    chunk, augment = state.recipe.train.chunk, state.recipe.augment
     call = caller(state.caching)
     usable = kept.rows()
     for batch in epoch_batches(len(usable), state.stage.batch_size, seed, epoch):
@@ -97,9 +97,11 @@ def kept_batches(state: StageState, kept: Kept, seed: int, epoch: int) -> Iterat
             captions += own[drawn].tolist()
             owner += [place] * len(drawn)
         numbers = np.array(captions)
-        mix = draw_mix(rng, len(rows), state.recipe.augment.mix, state.recipe.augment.mix_prob)
+        mix = draw_mix(rng, len(rows), augment.mix, augment.mix_prob)
         with state.precision.autocast():
-            images, texts = kept.upper(state.epoch_in_stage, rows, numbers, chunk, drop, call, mix)
+            images, texts = kept.upper(
+                state.epoch_in_stage, rows, numbers, chunk, augment.token_dropout, call, mix
+            )
         yield Embedded(
             state.model.project_images(images),
             state.model.project_texts(texts),
